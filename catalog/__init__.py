@@ -1,0 +1,1 @@
+"""What a shop gives: rows, pictures and texts. Reads catalogs; draws the sample shop. Imports nothing of ours."""
