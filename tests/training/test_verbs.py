@@ -1,0 +1,139 @@
+"""The verbs on a tiny catalog of three colors: they learn, repeat, refuse and leave nothing broken."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+import torch
+
+from catalog.errors import MalformedError, NotFoundError, OutOfRangeError
+from training.__main__ import main
+from training.data import load_pictures
+from training.embedder import EmbedderSettings, cluster_batches, recall
+from training.loop import LoopSettings, evaluate
+from training.networks import Kind
+from training.runs import read_run
+
+TINY = ("--epochs", "2", "--batch", "12", "--threads", "1", "--split", "train")
+
+
+@pytest.fixture(scope="module")
+def classifier_run(color_catalog, tmp_path_factory):
+    out = tmp_path_factory.mktemp("runs") / "classifier"
+    arguments = ("--catalog", str(color_catalog), "--out", str(out), "--val-split", "val", "--lr", "0.01")
+    assert main(["classifier", *arguments, *TINY, "--epochs", "4"]) == 0
+    return out
+
+
+def test_a_classifier_learns_three_colors(classifier_run, color_catalog):
+    run = read_run(classifier_run, kind=Kind.CLASSIFIER)
+    assert run.record.labels == ("blue", "green", "red")
+    held_out = load_pictures([color_catalog], splits=("val",), size_px=run.record.size_px)
+    guessed = evaluate(run.network, held_out.images).argmax(dim=1)
+    right = np.mean([run.record.labels[int(row)] == label for row, label in zip(guessed, held_out.labels, strict=True)])
+    assert right > 0.9
+    assert run.record.metrics[-1]["accuracy"] == pytest.approx(right)
+
+
+def test_equal_seeds_give_equal_checkpoints(classifier_run, color_catalog, tmp_path):
+    for name, seed in (("a", "3"), ("b", "3"), ("c", "4")):
+        arguments = ("--catalog", str(color_catalog), "--out", str(tmp_path / name), "--init", str(classifier_run))
+        main(["embedder", *arguments, *TINY, "--dim", "8", "--seed", seed])
+    first, again, other = ((tmp_path / name / "checkpoint.pt").read_bytes() for name in "abc")
+    assert first == again
+    assert first != other
+    metrics = [json.loads((tmp_path / name / "run.json").read_text())["metrics"] for name in "ab"]
+    assert metrics[0] == metrics[1]
+
+
+def test_no_epochs_keep_the_backbone_of_the_other_run(classifier_run, tmp_path):
+    main(["embedder", "--init", str(classifier_run), "--head", "none", "--epochs", "0", "--out", str(tmp_path / "e")])
+    start, run = read_run(classifier_run), read_run(tmp_path / "e", kind=Kind.EMBEDDER)
+    assert (run.record.dim, run.record.head_dim) == (256, 0)
+    expected = start.network.backbone.state_dict()
+    assert all(torch.equal(value, expected[name]) for name, value in run.network.backbone.state_dict().items())
+
+
+def test_a_frozen_backbone_gets_the_best_linear_layer(classifier_run, color_catalog, tmp_path):
+    arguments = ("--catalog", str(color_catalog), "--out", str(tmp_path / "probe"), "--init", str(classifier_run))
+    main(["classifier", *arguments, *TINY, "--freeze", "backbone", "--views", "1", "--val-split", "val"])
+    run = read_run(tmp_path / "probe")
+    assert run.record.unit_head
+    assert run.record.metrics[-1]["accuracy"] > 0.9
+    expected = read_run(classifier_run).network.backbone.state_dict()
+    assert all(torch.equal(value, expected[name]) for name, value in run.network.backbone.state_dict().items())
+
+
+@pytest.mark.parametrize(
+    ("arguments", "error", "sentence"),
+    [
+        (["--backbone", "small", "--weights", "x.onnx"], MalformedError, "--backbone and --weights exclude each other"),
+        (["--backbone", "lenet"], NotFoundError, "no backbone 'lenet'; known are small"),
+        (["--weights", "none.onnx"], NotFoundError, "no weights file none.onnx"),
+        (["--init", "nowhere"], NotFoundError, "no run at nowhere"),
+        (["--epochs", "-1"], OutOfRangeError, "epochs -1"),
+        (["--device", "abacus"], OutOfRangeError, "known are cpu and cuda"),
+        (["--sample-views", "2"], MalformedError, "is not the sample shop"),
+        (["--split", "holidays"], MalformedError, "has no rows in split holidays"),
+    ],
+)
+def test_mistakes_are_sentences_and_leave_nothing(arguments, error, sentence, color_catalog, tmp_path):
+    with pytest.raises(error, match=sentence) as caught:
+        main(["classifier", "--catalog", str(color_catalog), "--out", str(tmp_path / "run"), *arguments])
+    assert "\n" not in str(caught.value)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_folder_that_is_no_run_is_not_replaced(color_catalog, tmp_path):
+    (tmp_path / "thesis.txt").write_text("years of work")
+    with pytest.raises(MalformedError, match="exists and is not a run folder"):
+        main(["classifier", "--catalog", str(color_catalog), "--out", str(tmp_path)])
+    assert (tmp_path / "thesis.txt").exists()
+
+
+def test_an_interrupted_training_leaves_no_run(classifier_run, color_catalog, tmp_path, monkeypatch):
+    def interrupt(*args, **kwargs):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(torch, "save", interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        main(["embedder", "--init", str(classifier_run), "--epochs", "0", "--out", str(tmp_path / "run")])
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_damaged_run_is_a_sentence(classifier_run, tmp_path):
+    for name, content in (("run.json", "{}"), ("run.json", "not json")):
+        (tmp_path / name).write_text(content)
+        with pytest.raises(MalformedError, match="is damaged"):
+            read_run(tmp_path)
+    (tmp_path / "run.json").write_bytes((classifier_run / "run.json").read_bytes())
+    (tmp_path / "checkpoint.pt").write_bytes((classifier_run / "checkpoint.pt").read_bytes()[:5000])
+    with pytest.raises(MalformedError, match="does not hold the network"):
+        read_run(tmp_path)
+    with pytest.raises(MalformedError, match="holds a run of kind 'classifier', expected 'embedder'"):
+        read_run(classifier_run, kind=Kind.EMBEDDER)
+
+
+def test_recall_by_hand():
+    gallery = np.eye(7, dtype=np.float32)
+    owners = list("abcdefg")
+    queries = np.array([[9, 8, 7, 6, 5, 4, 3], [3, 4, 5, 6, 7, 8, 9]], np.float32)
+    # The nearest of the first are a b c d e; of the second g f e d c.
+    assert recall(gallery, owners, queries, ["a", "c"]) == {"recall@1": 0.5, "recall@5": 1.0}
+    assert recall(gallery, owners, queries, ["f", "b"]) == {"recall@1": 0.0, "recall@5": 0.0}
+
+
+def test_batches_hold_views_of_alike_clusters():
+    clusters = np.repeat(np.arange(40), 3)
+    labels = tuple(f"label {cluster % 5}" for cluster in clusters)
+    settings = EmbedderSettings(loop=LoopSettings(epochs=1, batch=24, learning_rate=0.1), views=3, labels_a_batch=2)
+    steps = cluster_batches(clusters, labels, settings=settings)(0)
+    assert len(steps) == 120 // 24
+    for rows in steps:
+        found, counts = np.unique(clusters[rows], return_counts=True)
+        assert counts.tolist() == [3] * 8
+        assert len({labels[row] for row in rows}) == 2
+        assert len(found) == 8
+        assert len(set(rows.tolist())) == 24
