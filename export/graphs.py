@@ -1,0 +1,146 @@
+"""A trained network in, one ONNX file out, from uint8 pictures to unit vectors and probabilities, in any batch size.
+
+Preprocessing, power and normalization are inside the graph, so that no caller can get them wrong.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import warnings
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, cast
+
+import torch
+from torch import Tensor, nn
+
+from catalog.errors import OutOfRangeError
+from catalog.pictures import FIT
+from export import contract, parity
+from training.networks import Classifier, Embedder
+from training.runs import Run, read_run
+
+OPSET = 18
+PRECISIONS = ("fp32",)
+_EXAMPLE_BATCH = 2  # anything but 1, which the exporter would take for a constant
+
+
+@dataclass(frozen=True)
+class Exported:
+    """What was written: its description, the size of its file and how close ONNX Runtime's vectors are to torch's."""
+
+    description: contract.ModelDescription
+    onnx_bytes: int
+    cosine: float
+
+
+class EmbedderGraph(nn.Module):
+    """Uint8 [B, S, S, 3] in, `embedding` [B, D] out."""
+
+    def __init__(self, network: Embedder) -> None:
+        super().__init__()
+        self.network = network
+
+    def forward(self, image: Tensor) -> Tensor:
+        """Return unit embeddings."""
+        return cast(Tensor, self.network(image))
+
+
+class ClassifierGraph(nn.Module):
+    """Uint8 [B, S, S, 3] in, `probabilities` [B, V] and `pooled` [B, P] out."""
+
+    def __init__(self, network: Classifier) -> None:
+        super().__init__()
+        self.network = network
+
+    def forward(self, image: Tensor) -> tuple[Tensor, Tensor]:
+        """Return probabilities and unit features."""
+        return self.network.answers(image)
+
+
+def export_run(
+    checkpoint: Path, repository: Path, *, model: contract.Model, version: int = 1, precision: str = "fp32"
+) -> Exported:
+    """Export the run folder `checkpoint` as `model` into `repository`; nothing is written unless both runtimes agree.
+
+    Raises `OutOfRangeError` for a precision that is not built yet, `parity.ParityError` where the graph differs from
+    torch, and what `training.runs.read_run` and `export.contract.write_model` raise.
+    """
+    if precision not in PRECISIONS:
+        raise OutOfRangeError(f"--precision is {precision}, only {', '.join(PRECISIONS)} is built so far")
+    run = read_run(checkpoint)
+    if run.record.kind.value != model.value:
+        raise OutOfRangeError(f"{checkpoint} holds a run of kind '{run.record.kind}', expected '{model}'")
+    graph, outputs = _graph(run)
+    onnx = to_onnx(graph, size_px=run.record.size_px, outputs=[tensor.value for tensor in outputs])
+    cosine = parity.check(graph, onnx, size_px=run.record.size_px)
+    description = contract.ModelDescription(
+        name=model.value,
+        size_px=run.record.size_px,
+        outputs=outputs,
+        space_id=space_id(run),
+        labels=run.record.labels,
+    )
+    written = contract.write_model(repository, description, onnx, version=version)
+    return Exported(written, len(onnx), cosine)
+
+
+def to_onnx(graph: nn.Module, *, size_px: int, outputs: list[str]) -> bytes:
+    """Convert to one self-contained ONNX file with a dynamic batch on every input and output."""
+    example = torch.zeros(_EXAMPLE_BATCH, size_px, size_px, 3, dtype=torch.uint8)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # the exporter's notes on its own deprecations
+        program: Any = torch.onnx.export(
+            graph.eval(),
+            (example,),
+            dynamo=True,
+            input_names=[contract.Tensor.IMAGE.value],
+            output_names=outputs,
+            dynamic_shapes=({0: torch.export.Dim("batch", min=1, max=4096)},),
+            opset_version=OPSET,
+            verbose=False,
+        )
+    return _without_notes(program.model_proto)
+
+
+def space_id(run: Run) -> str:
+    """Name the space of a network's vectors: a hash of its weights, its preprocessing and its head.
+
+    Equal for equal networks wherever and however they were saved, so that vectors with equal ids may be compared.
+    """
+    record = run.record
+    hasher = hashlib.sha256()
+    settings = (
+        record.kind.value,
+        FIT.value,
+        record.size_px,
+        record.backbone.model_dump_json(),
+        record.head_dim,
+        record.power,
+        record.unit_head,
+        record.labels,
+    )
+    hasher.update(repr(settings).encode())
+    for name, tensor in sorted(run.network.state_dict().items()):
+        hasher.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
+        hasher.update(tensor.contiguous().numpy().tobytes())
+    return hasher.hexdigest()[:32]
+
+
+def _without_notes(model: Any) -> bytes:
+    """Drop the exporter's notes on each node: they hold stack traces with the paths of this machine."""
+    for owner in (model, model.graph, *model.graph.node, *model.graph.initializer, *model.graph.value_info):
+        owner.ClearField("doc_string")
+        owner.ClearField("metadata_props")
+    for value in (*model.graph.input, *model.graph.output):
+        value.ClearField("metadata_props")
+    return cast(bytes, model.SerializeToString())
+
+
+def _graph(run: Run) -> tuple[nn.Module, dict[contract.Tensor, int]]:
+    record = run.record
+    if isinstance(run.network, Embedder):
+        return EmbedderGraph(run.network).eval(), {contract.Tensor.EMBEDDING: record.dim}
+    network = cast(Classifier, run.network)
+    outputs = {contract.Tensor.PROBABILITIES: len(record.labels), contract.Tensor.POOLED: record.dim}
+    return ClassifierGraph(network).eval(), outputs
