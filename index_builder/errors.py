@@ -1,0 +1,15 @@
+"""What can be wrong with a gallery or a store, on top of the errors of `catalog`."""
+
+from __future__ import annotations
+
+from catalog.errors import NotReadyError, ShopcamError
+
+
+class GalleryError(NotReadyError):
+    """A gallery is damaged, incomplete, or does not fit the networks or this program."""
+
+
+class ConflictError(ShopcamError):
+    """Somebody else changed the store in between, or the name is taken."""
+
+    status, code = 409, "conflict"

@@ -1,0 +1,89 @@
+"""Gallery folder in, its manifest out, once every file has been found to be what the manifest says.
+
+Index files are untrusted input: nothing here is parsed by FAISS, and nothing is handed to it before this has passed.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path, PurePosixPath
+
+from pydantic import ValidationError
+
+from index_builder.errors import GalleryError
+from index_builder.manifest import SCHEMA_VERSION, FileRecord, Manifest
+
+MANIFEST = "manifest.json"
+
+
+def record_files(folder: Path) -> dict[str, FileRecord]:
+    """Return size and checksum of every file of a folder but its manifest, by path inside the folder."""
+    files = sorted(path for path in folder.rglob("*") if path.is_file() and path.name != MANIFEST)
+    return {
+        path.relative_to(folder).as_posix(): FileRecord(size_bytes=path.stat().st_size, sha256=_sha256(path))
+        for path in files
+    }
+
+
+def write_manifest(folder: Path, manifest: Manifest) -> None:
+    """Write the manifest, the last file of a gallery."""
+    temporary = folder / f".{MANIFEST}.{os.getpid()}.tmp"
+    temporary.write_text(manifest.model_dump_json(indent=1) + "\n", encoding="utf-8")
+    temporary.replace(folder / MANIFEST)
+
+
+def read_manifest(folder: Path) -> Manifest:
+    """Read and check the manifest alone. Raises `GalleryError` when it is missing, damaged or of another schema."""
+    path = folder / MANIFEST
+    try:
+        data = json.loads(path.read_bytes())
+    except FileNotFoundError:
+        raise GalleryError(f"no gallery at {folder}: {MANIFEST} is missing") from None
+    except ValueError:
+        raise GalleryError(f"{path} is damaged: it is not JSON") from None
+    got = data.get("schema_version") if isinstance(data, dict) else None
+    if got != SCHEMA_VERSION:
+        raise GalleryError(f"{path} has schema version {got}, this program reads {SCHEMA_VERSION}; build it again")
+    try:
+        return Manifest.model_validate(data)
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(str(part) for part in first["loc"])
+        raise GalleryError(f"{path} is damaged: {where}: {first['msg']}") from None
+
+
+def check_files(folder: Path, manifest: Manifest, *, verify: bool = True) -> None:
+    """Refuse a gallery with a missing file or a wrong size, and with `verify` a wrong checksum: `GalleryError`."""
+    for name, record in manifest.files.items():
+        if PurePosixPath(name).is_absolute() or ".." in PurePosixPath(name).parts:
+            raise GalleryError(f"{folder / MANIFEST} names the file '{name}' outside the gallery")
+        path = folder / name
+        if not path.is_file():
+            raise GalleryError(f"gallery {manifest.version} is incomplete: {name} is missing")
+        if (size := path.stat().st_size) != record.size_bytes:
+            raise GalleryError(
+                f"gallery {manifest.version} is damaged: {name} has {size} bytes, the manifest says {record.size_bytes}"
+            )
+        if verify and (sha256 := _sha256(path)) != record.sha256:
+            raise GalleryError(
+                f"gallery {manifest.version} is damaged: {name} has sha256 {sha256[:12]}..., "
+                f"the manifest says {record.sha256[:12]}..."
+            )
+
+
+def check_spaces(manifest: Manifest, spaces: Mapping[str, str]) -> None:
+    """Refuse a gallery whose vectors were made by other networks than `spaces` (model name -> space id)."""
+    for model, space in manifest.spaces.items():
+        if (running := spaces.get(model)) != space:
+            raise GalleryError(
+                f"gallery {manifest.version} was built with another model: {model} is {running or 'missing'} here, "
+                f"the gallery's is {space}; build the gallery again with this model"
+            )
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

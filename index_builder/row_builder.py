@@ -1,0 +1,159 @@
+"""Catalog and networks in, the rows of a gallery out: table, thumbnails, reference photos and unit vectors, on disk."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from catalog.errors import MalformedError, OutOfRangeError
+from catalog.pictures import PictureLimits
+from catalog.rows import BadRow
+from catalog.terminal import progress
+from export.networks import PhotoNetworks
+from export.words import WordModel
+from index_builder.fusion import text_factor, unit
+from index_builder.gallery import VECTORS_FILE
+from index_builder.manifest import ImageVector, ReferencePhoto, TextVector
+from index_builder.pictures import BadRowLimit, CatalogPicture, Embedded, embed, read_pictures
+from index_builder.product_table import TableWriter
+from index_builder.search import Parts
+from index_builder.texts import TextParts, text_parts
+
+REFERENCES = 4
+UNIT_BLOCK = 65_536
+
+
+@dataclass(frozen=True)
+class BuildSettings:
+    """What kind of gallery to build. Raises `OutOfRangeError` for values that no gallery can have."""
+
+    image_vector: ImageVector
+    text_vector: TextVector
+    default_weight: float
+    recipe: str
+    max_bad_rows: float
+    min_recall: float
+    seed: int
+    limits: PictureLimits = field(default_factory=PictureLimits)
+
+    def __post_init__(self) -> None:
+        if self.text_vector is not TextVector.NONE:
+            text_factor(self.default_weight)
+        for name in ("max_bad_rows", "min_recall"):
+            if not 0 <= (value := getattr(self, name)) <= 1:
+                raise OutOfRangeError(f"{name} is {value}, expected a share from 0 to 1")
+
+    @property
+    def stored_weight(self) -> float:
+        """The default weight of the gallery: 0 without text, where no weight changes the order."""
+        return 0.0 if self.text_vector is TextVector.NONE else self.default_weight
+
+
+@dataclass(frozen=True)
+class BuiltRows:
+    """What the catalog became. `read` counts all pictures and bad rows, `rejected` are those without a gallery row."""
+
+    parts: Parts
+    texts: TextParts
+    references: list[ReferencePhoto]
+    rejected: list[BadRow]
+    read: int
+
+
+class RowBuilder:
+    """Makes the rows of one gallery in a staging folder."""
+
+    def __init__(self, folder: Path, catalog: Path, networks: PhotoNetworks, settings: BuildSettings) -> None:
+        self._folder = folder
+        self._catalog = catalog
+        self._networks = networks
+        self._settings = settings
+        self._numbers: list[int] = []
+        self._has_text: list[bool] = []
+        self._references: list[ReferencePhoto] = []
+        self._rejected: list[BadRow] = []
+
+    def run(self, words: WordModel | None, *, splits: Collection[str] | None) -> BuiltRows:
+        """Read the catalog, run the networks over every picture, and write what came out; errors as `build_gallery`."""
+        settings, info = self._settings, self._networks.info
+        limit = BadRowLimit(self._catalog, settings.max_bad_rows)
+        pictures, self._rejected = read_pictures(self._catalog, splits=splits)
+        read = len(pictures) + len(self._rejected)
+        limit.check(self._rejected, total=read)
+        if not pictures:
+            asked = f" of split {', '.join(sorted(splits))}" if splits else ""
+            raise MalformedError(f"{self._catalog} has no usable row{asked}")
+        products = {picture.number: picture.product for picture in pictures}
+        texts = text_parts(settings.text_vector, words, labels=info.labels, products=products.values())
+        image_dim = info.pooled_dim if settings.image_vector is ImageVector.POOLED else info.embedding_dim
+        vectors = self._embed(pictures, texts, image_dim=image_dim, limit=limit, read=read)
+        np.save(self._folder / VECTORS_FILE, vectors, allow_pickle=False)
+        numbers, has_text = np.array(self._numbers, np.int64), np.array(self._has_text)
+        parts = Parts(vectors, image_dim, has_text=has_text, products=numbers)
+        return BuiltRows(parts, texts, self._references, self._rejected, read)
+
+    def _embed(
+        self,
+        pictures: Sequence[CatalogPicture],
+        texts: TextParts,
+        *,
+        image_dim: int,
+        limit: BadRowLimit,
+        read: int,
+    ) -> NDArray[np.float32]:
+        """Return the unit parts [N, D_I + D_T] of all usable pictures, in order."""
+        vectors = np.zeros((len(pictures), image_dim + texts.dim), np.float32)
+        stream = embed(
+            pictures,
+            self._networks,
+            base=self._catalog.parent,
+            image_vector=self._settings.image_vector,
+            limits=self._settings.limits,
+        )
+        with TableWriter(self._folder) as table:
+            for done, one in enumerate(progress(stream, description="pictures", total=len(pictures))):
+                if isinstance(one, BadRow):
+                    self._rejected.append(one)
+                    limit.check(self._rejected, total=read)
+                    continue
+                text = texts.of(one.source.product)
+                row = vectors[len(self._numbers)]
+                row[:image_dim] = one.vector
+                if text is not None:
+                    row[image_dim:] = text
+                self._add(table, one, has_text=text is not None, share_done=done / len(pictures))
+        if not self._numbers:
+            raise MalformedError(f"{self._catalog} has no usable picture; first: {self._rejected[0].reason}")
+        if texts.dim and not any(self._has_text):
+            raise MalformedError(f"no row of {self._catalog} has usable text for '{texts.kind}'; use --text none")
+        return _unit_images(vectors[: len(self._numbers)], image_dim)
+
+    def _add(self, table: TableWriter, one: Embedded, *, has_text: bool, share_done: float) -> None:
+        source = one.source
+        if len(self._references) < REFERENCES and share_done * REFERENCES >= len(self._references):
+            self._references.append(_write_reference(self._folder, one, row=len(self._numbers)))
+        table.add(source.product, number=source.number, image=source.image, has_text=has_text, picture=one.thumbnail)
+        self._numbers.append(source.number)
+        self._has_text.append(has_text)
+
+
+def _unit_images(vectors: NDArray[np.float32], image_dim: int) -> NDArray[np.float32]:
+    """Normalize the image parts in place, in blocks (networks do so up to rounding); text parts are unit already."""
+    for start in range(0, len(vectors), UNIT_BLOCK):
+        block = vectors[start : start + UNIT_BLOCK, :image_dim]
+        block[:] = unit(block)
+    return vectors
+
+
+def _write_reference(folder: Path, one: Embedded, *, row: int) -> ReferencePhoto:
+    """Keep a network input as it was, without loss, so that its vector can be made again anywhere."""
+    name = f"references/{row}.png"
+    (folder / name).parent.mkdir(exist_ok=True)
+    Image.fromarray(one.pixels).save(folder / name)
+    product_id = one.source.product.product_id
+    return ReferencePhoto(row=row, product_id=product_id, image=name, image_vector=one.vector.tolist())

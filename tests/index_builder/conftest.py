@@ -1,0 +1,88 @@
+"""A tiny shop on disk: real networks, real word vectors, and a catalog whose vectors an oracle knows."""
+
+from __future__ import annotations
+
+import csv
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from export.onnx_runtime import OnnxRuntimeNetworks
+from export.words import WordModel
+from tests.tiny_repository import LABELS, TinyNetworks, random_pictures
+from training.words import train_words_from_catalogs
+
+PRODUCTS = 24
+COLUMNS = ("product_id", "image", "title", "category_path", "description", "price", "label", "images", "split", "shelf")
+KINDS = ("ring", "watch", "bag", "shoe", "mug", "lamp")
+
+
+@dataclass(frozen=True)
+class Shop:
+    """A catalog file and the pictures of its rows, uint8 [24, 32, 32, 3], PNG on disk."""
+
+    catalog: Path
+    pictures: np.ndarray
+
+    def rows(self) -> list[dict[str, str]]:
+        with self.catalog.open(newline="") as file:
+            return list(csv.DictReader(file))
+
+    def write(self, rows: list[dict[str, str]], name: str = "catalog.csv") -> Path:
+        path = self.catalog.parent / name
+        with path.open("w", newline="") as file:
+            writer = csv.DictWriter(file, COLUMNS)
+            writer.writeheader()
+            writer.writerows(rows)
+        return path
+
+
+@pytest.fixture(scope="session")
+def tiny(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, TinyNetworks]:
+    path = tmp_path_factory.mktemp("models") / "repository"
+    networks = TinyNetworks()
+    networks.write(path)
+    return path, networks
+
+
+@pytest.fixture(scope="session")
+def networks(tiny: tuple[Path, TinyNetworks]) -> OnnxRuntimeNetworks:
+    return OnnxRuntimeNetworks(tiny[0], threads=1)
+
+
+@pytest.fixture
+def shop(tmp_path: Path) -> Shop:
+    """24 products: number i is a KINDS[i % 6] labeled with a color; 5 has no text; 7 has two more pictures."""
+    folder = tmp_path / "shop"
+    folder.mkdir()
+    pictures = random_pictures(PRODUCTS + 2, seed=3)
+    for number, pixels in enumerate(pictures):
+        Image.fromarray(pixels).save(folder / f"{number}.png")
+    made = Shop(folder / "catalog.csv", pictures)
+    rows = []
+    for number in range(PRODUCTS):
+        kind = KINDS[number % len(KINDS)]
+        label = LABELS[number % len(LABELS)]
+        row = dict.fromkeys(COLUMNS, "")
+        row |= {"product_id": f"p{number:02}", "image": f"{number}.png", "label": label, "shelf": f"s{number}"}
+        row |= {"split": "a" if number % 2 else "b", "price": str(number + 0.5)}
+        if number != 5:
+            row |= {"title": f"Shiny {kind} in {label}", "category_path": f"Shop > {kind}", "description": f"A {kind}."}
+        rows.append(row)
+    rows[7]["images"] = json.dumps([f"{PRODUCTS}.png", f"{PRODUCTS + 1}.png"])
+    made.write(rows)
+    return made
+
+
+@pytest.fixture(scope="session")
+def words(tmp_path_factory: pytest.TempPathFactory) -> WordModel:
+    folder = tmp_path_factory.mktemp("words")
+    table = folder / "texts.csv"
+    lines = [f"Shiny {kind} in {label},Shop > {kind},A fine {kind}" for kind in KINDS for label in LABELS]
+    table.write_text("\n".join(["title,category_path,description", *lines]) + "\n")
+    train_words_from_catalogs([table], out=folder / "words", dim=14, bucket=500, min_count=1, epochs=50, seed=1)
+    return WordModel.load(folder / "words")
