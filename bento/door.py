@@ -1,0 +1,209 @@
+"""The one middleware: routes GET requests to our pages, limits work, and gives every failure the contract's body.
+
+BentoML answers its own probes and errors in its own form; this stands before it, so that what a client sees is
+DESIGN section 5 whatever part of the stack spoke.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import math
+import uuid
+from http import HTTPStatus
+from typing import Any, ClassVar
+
+from starlette.applications import Starlette
+from starlette.datastructures import Headers
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Match
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from bento.metrics import ANSWERS
+from bento.schemas import ErrorDetail, ErrorResponse
+from catalog.errors import OverloadedError, ShopcamError, TooLargeError
+
+logger = logging.getLogger("shopcam")
+
+FORM_OVERHEAD_BYTES = 64 * 1024  # boundaries and fields around the photo
+MAX_ERROR_BODY_BYTES = 64 * 1024
+_CODES = {
+    400: ("malformed", "the request cannot be read"),
+    404: ("not_found", "there is nothing at this address"),
+    405: ("method_not_allowed", "this address does not take this method"),
+    422: ("out_of_range", "a value is out of range"),
+    503: ("not_ready", "the service is not ready"),
+    504: ("deadline_exceeded", "the answer would come too late"),
+}
+
+
+def error_response(error: ShopcamError) -> Response:
+    """The contract's body and headers for one of our errors."""
+    headers = {}
+    if error.retry_after_s is not None:
+        headers["Retry-After"] = str(max(1, math.ceil(error.retry_after_s)))
+    if error.status == HTTPStatus.REQUEST_TIMEOUT:
+        headers["Connection"] = "close"  # what is left of the request may still come
+    return _error(error.status, error.code, str(error), headers)
+
+
+def unexpected_response() -> Response:
+    """The body for a bug; the log has the traceback."""
+    return _error(500, "internal", "something went wrong here; the service's log says more")
+
+
+class Door:
+    """ASGI middleware around BentoML's app. `pages`, once there, answers the routes it knows."""
+
+    pages: ClassVar[Starlette | None] = None
+
+    def __init__(self, app: ASGIApp, *, max_bytes: int, max_searches: int) -> None:
+        self.app = app
+        self._max_bytes = max_bytes
+        self._max_searches = max_searches
+        self._searches = 0
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Handle one connection."""
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+        answer = _Answer(scope, send)
+        try:
+            page = self._page(scope)
+            if page is not None:
+                await page(scope, receive, answer.send)
+            else:
+                await self._search(scope, receive, answer.send)
+        except ShopcamError as error:
+            await answer.replace(error_response(error), receive)
+        except Exception:  # the last place where a bug can become an answer
+            logger.exception("unexpected error on %s %s", scope["method"], scope["path"])
+            await answer.replace(unexpected_response(), receive)
+        ANSWERS.labels(_route(scope), answer.code).inc()
+
+    def _page(self, scope: Scope) -> ASGIApp | None:
+        """Our pages, if one of them has this address (whatever the method: they say 405 then)."""
+        pages = self.pages
+        if pages is not None and any(route.matches(scope)[0] is not Match.NONE for route in pages.routes):
+            return pages
+        return None
+
+    async def _search(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Let BentoML answer, unless too many wait: refused early is better than late."""
+        if self._searches >= self._max_searches:
+            raise OverloadedError(f"{self._searches} searches are in progress; try again soon", retry_after_s=1)
+        self._searches += 1
+        try:
+            await self.app(scope, self._capped(scope, receive), send)
+        finally:
+            self._searches -= 1
+
+    def _capped(self, scope: Scope, receive: Receive) -> Receive:
+        """Count the body while it is read; a declared length over the limit is refused before a byte of it."""
+        limit = self._max_bytes + FORM_OVERHEAD_BYTES
+        declared = dict(scope["headers"]).get(b"content-length", b"0")
+        if declared.isdigit() and int(declared) > limit:
+            raise self._too_large()
+        read = 0
+
+        async def capped() -> Message:
+            nonlocal read
+            message = await receive()
+            read += len(message.get("body", b""))
+            if read > limit:
+                raise self._too_large()
+            return message
+
+        return capped
+
+    def _too_large(self) -> TooLargeError:
+        return TooLargeError(f"the upload is larger than {self._max_bytes:,} bytes; send a smaller photo")
+
+
+class _Answer:
+    """Passes an answer on; holds back one that failed in a foreign form and sends the contract's body instead."""
+
+    def __init__(self, scope: Scope, send: Send) -> None:
+        self._scope = scope
+        self._send = send
+        self._held: Message | None = None
+        self._body = b""
+        self._started = False
+        self.code = "ok"
+
+    async def send(self, message: Message) -> None:
+        """ASGI send."""
+        if message["type"] == "http.response.start":
+            if message["status"] >= HTTPStatus.BAD_REQUEST:
+                self._held = message
+                return
+            self._started = True
+            await self._send(message)
+        elif self._held is None:
+            await self._send(message)
+        else:
+            self._body += message.get("body", b"")[:MAX_ERROR_BODY_BYTES]
+            if not message.get("more_body", False):
+                await self._finish(self._held)
+
+    async def replace(self, response: Response, receive: Receive) -> None:
+        """Send `response` unless an answer is already on its way."""
+        if not self._started:
+            self.code = json.loads(bytes(response.body))["error"]["code"]
+            self._started = True
+            await response(self._scope, receive, self._send)
+
+    async def _finish(self, held: Message) -> None:
+        ours = _ours(self._body)
+        if ours is None:
+            response = _foreign(held, self._body)
+            await self.replace(response, _nothing)
+            return
+        self.code = ours
+        self._started = True
+        await self._send(held)
+        await self._send({"type": "http.response.body", "body": self._body})
+
+
+async def _nothing() -> Message:
+    return {"type": "http.disconnect"}
+
+
+def _ours(data: bytes) -> str | None:
+    """The code of a body in the contract's form, None for any other body."""
+    try:
+        return ErrorResponse.model_validate_json(data).error.code
+    except ValueError:
+        return None
+
+
+def _foreign(held: Message, data: bytes) -> Response:
+    """A failure of Starlette's or BentoML's as the contract says it."""
+    status = held["status"]
+    if status >= HTTPStatus.INTERNAL_SERVER_ERROR and status not in _CODES:
+        return unexpected_response()
+    if status not in _CODES:
+        return _error(400, "malformed", " ".join(data.decode(errors="replace").split())[:200] or _CODES[400][1])
+    headers = {}
+    if status == HTTPStatus.METHOD_NOT_ALLOWED:
+        headers["Allow"] = Headers(raw=held["headers"]).get("allow", "GET, HEAD")
+    return _error(status, *_CODES[status], headers)
+
+
+def _error(status: int, code: str, message: str, headers: dict[str, str] | None = None) -> Response:
+    content: dict[str, Any] = ErrorResponse(error=ErrorDetail(code=code, message=message)).model_dump()
+    return JSONResponse(content, status_code=status, headers={"X-Request-ID": uuid.uuid4().hex, **(headers or {})})
+
+
+def _route(scope: Scope) -> str:
+    """The route of a request, for a metric: product ids and unknown addresses must not make new labels."""
+    first = scope["path"].strip("/").split("/", 1)[0]
+    known = ("", "search", "products", "gallery", "categories", "static", "livez", "healthz", "readyz", "metrics")
+    return f"/{first}" if first in known else "other"
+
+
+async def on_error(_: Request, error: Exception) -> Response:
+    """Starlette's exception handler for our pages."""
+    return error_response(error) if isinstance(error, ShopcamError) else unexpected_response()

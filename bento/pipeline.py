@@ -1,0 +1,205 @@
+"""One request in, hits out: all logic of a search, no HTTP (DESIGN section 1)."""
+
+from __future__ import annotations
+
+import asyncio
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+import numpy as np
+
+from bento.addresses import check_form, check_public
+from bento.labels import TextPart, of_category, of_probabilities
+from bento.live import Live, Serving
+from bento.memory import QueryMemory, Remembered
+from bento.metrics import Stages
+from bento.owner import Query
+from bento.requests import SearchRequest
+from bento.schemas import (
+    BoxBody,
+    CategoriesResponse,
+    GalleryResponse,
+    Hit,
+    LabelBody,
+    LabelMode,
+    ProductResponse,
+    RecallBody,
+    SearchOptions,
+    SearchResponse,
+    Timings,
+)
+from bento.settings import Settings
+from catalog.errors import DeadlineError
+from catalog.pictures import load_input, parse_box
+from catalog.rows import Box
+from catalog.sources import fetch
+from index_builder.gallery import Hits
+
+LABELS_SHOWN = 5
+FETCHERS = 8
+
+
+class SearchPipeline:
+    """Everything the service can answer. Belongs to one event loop; `close` ends its threads."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self._limits = settings.limits
+        self.live = Live(settings)
+        self._memory = QueryMemory(keep_s=settings.query_memory_s)
+        self._decoders = ThreadPoolExecutor(settings.decode_threads, thread_name_prefix="decode")
+        # Apart from the decoders, so that a slow web server of others does not hold up uploaded photos.
+        self._fetchers = ThreadPoolExecutor(FETCHERS, thread_name_prefix="fetch")
+
+    async def search(self, request: SearchRequest) -> SearchResponse:
+        """Answer a photo, a product or an earlier query; raises DeadlineError after the settings' time limit."""
+        try:
+            async with asyncio.timeout(self.settings.timeout_s):
+                return await self._search(request)
+        except TimeoutError:
+            raise DeadlineError(f"the search took longer than {self.settings.timeout_s:g} s") from None
+
+    async def _search(self, request: SearchRequest) -> SearchResponse:
+        stages = Stages()
+        options = request.options
+        box = parse_box(options.box) if options.box is not None else None
+        serving = await self.live.serving()
+        asked = await self._vectors(serving, request, box, stages)
+        with stages.stage("fuse"):
+            text = _text_part(serving, asked, options)
+            weight = serving.gallery.manifest.default_weight if options.weight is None else options.weight
+            query = Query(asked.image, text.vector, weight, options.top_k + (asked.product_id is not None))
+        with stages.stage("search"):
+            found = await serving.owner.search(query)
+            hits = _hits(serving, found, leave_out=asked.product_id)[: options.top_k]
+        labels = _labels(serving, asked)
+        query_id = options.query_id or self._memory.add(asked)
+        return SearchResponse(
+            query_id=query_id,
+            gallery_version=serving.gallery.manifest.version,
+            label=labels[0].label if labels else None,
+            label_score=labels[0].score if labels else None,
+            labels=labels,
+            category=text.said,
+            box=None if asked.box is None else BoxBody(**asked.box._asdict()),
+            weight=weight,
+            hits=hits,
+            timings_ms=Timings(**stages.total()),
+        )
+
+    async def product(self, product_id: str) -> ProductResponse:
+        """The catalog row of a product; NotFoundError for an unknown one."""
+        gallery = (await self.live.serving()).gallery
+        row = _flat(gallery.product(gallery.row_of(product_id)))
+        return ProductResponse(**{**row, "image_url": image_url(product_id)})
+
+    async def picture(self, product_id: str) -> bytes:
+        """The picture of a product as JPEG; NotFoundError for an unknown one."""
+        gallery = (await self.live.serving()).gallery
+        return gallery.image_bytes(gallery.row_of(product_id))
+
+    async def categories(self) -> CategoriesResponse:
+        """What `category` may be."""
+        serving = await self.live.serving()
+        return CategoriesResponse(labels=serving.gallery.manifest.labels, category_paths=serving.category_paths)
+
+    async def gallery(self) -> GalleryResponse:
+        """The live gallery."""
+        manifest = (await self.live.serving()).gallery.manifest
+        return GalleryResponse(
+            version=manifest.version,
+            created_at=manifest.created_at.isoformat(),
+            count=manifest.count,
+            products=manifest.products,
+            default_weight=manifest.default_weight,
+            image_vector=manifest.image_vector,
+            text_vector=manifest.text_vector,
+            image_dim=manifest.image_dim,
+            text_dim=manifest.text_dim,
+            recipe=manifest.recipe.factory,
+            recall=[RecallBody(weight=row.weight, recall_at_10=row.recall_at_10) for row in manifest.recall],
+            spaces=manifest.spaces,
+            labels=manifest.labels,
+        )
+
+    async def close(self) -> None:
+        """End threads and connections."""
+        for threads in (self._fetchers, self._decoders):
+            threads.shutdown(wait=False, cancel_futures=True)
+        await self.live.close()
+
+    async def _vectors(self, serving: Serving, request: SearchRequest, box: Box | None, stages: Stages) -> Remembered:
+        """What the networks say of the photo, or what is stored of the product or the earlier query."""
+        options = request.options
+        version = serving.gallery.manifest.version
+        if options.query_id is not None:
+            return self._memory.get(options.query_id, gallery_version=version)
+        if options.product_id is not None:
+            row = serving.gallery.row_of(options.product_id)
+            return Remembered(version, serving.gallery.image_vector(row), None, None, options.product_id)
+        loop = asyncio.get_running_loop()
+        data = request.image
+        if data is None:
+            data = await loop.run_in_executor(self._fetchers, self._fetch, options.url or "")
+        with stages.stage("decode"):
+            decode = partial(load_input, data, size_px=serving.networks.info.size_px, box=box, limits=self._limits)
+            pixels, _ = await loop.run_in_executor(self._decoders, decode)
+        with stages.stage("models"):
+            outputs = await serving.networks.infer(pixels[None])
+        return Remembered(version, serving.image_vectors(outputs)[0], outputs.probabilities[0], box)
+
+    def _fetch(self, url: str) -> bytes:
+        check_form(url)
+        check = None if self.settings.allow_private_urls else check_public
+        return fetch(url, base=Path(), limits=self._limits, check_url=check)
+
+
+def image_url(product_id: str) -> str:
+    """The path of a product's picture."""
+    return f"/products/{quote(product_id, safe='')}/image"
+
+
+def _text_part(serving: Serving, asked: Remembered, options: SearchOptions) -> TextPart:
+    gallery = serving.gallery
+    if options.category is not None:
+        return of_category(gallery, options.category, paths=serving.category_paths)
+    if options.label_mode is LabelMode.NONE:
+        return TextPart(None, None)
+    if asked.product_id is not None:
+        row = gallery.row_of(asked.product_id)
+        return TextPart(gallery.text_vector(row), gallery.product(row)["category_path"] or None)
+    if asked.probabilities is None:
+        return TextPart(None, None)
+    return of_probabilities(gallery, asked.probabilities, options.label_mode)
+
+
+def _labels(serving: Serving, asked: Remembered) -> list[LabelBody]:
+    if asked.probabilities is None:
+        return []
+    names = serving.gallery.manifest.labels
+    best = np.argsort(-asked.probabilities, kind="stable")[:LABELS_SHOWN]
+    return [LabelBody(label=names[int(k)], score=min(1.0, float(asked.probabilities[k]))) for k in best]
+
+
+def _hits(serving: Serving, found: Hits, *, leave_out: str | None) -> list[Hit]:
+    hits = []
+    for k, product in enumerate(serving.gallery.rows(found.rows[0])):
+        if product["product_id"] == leave_out:
+            continue
+        text_score = float(found.text_scores[0, k])
+        ours = {
+            "score": float(found.scores[0, k]),
+            "image_score": float(found.image_scores[0, k]),
+            "text_score": None if np.isnan(text_score) else text_score,
+            "image_url": image_url(product["product_id"]),
+        }
+        hits.append(Hit(**{**_flat(product), **ours}))
+    return hits
+
+
+def _flat(product: dict[str, Any]) -> dict[str, Any]:
+    """The catalog columns with the unknown ones beside the known; a known name always wins."""
+    return {**product["extra"], **{name: value for name, value in product.items() if name != "extra"}}

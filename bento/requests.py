@@ -1,0 +1,108 @@
+"""The raw fields of a request in, checked `SearchOptions` out; a wrong form is 400, a value out of range 422."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from pydantic import ValidationError
+from starlette.datastructures import UploadFile
+from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect, Request
+
+from bento.schemas import SearchOptions
+from catalog.errors import MalformedError, OutOfRangeError, ShopcamError
+
+SOURCES = ("image", "url", "product_id", "query_id")
+_RANGE_ERRORS = ("greater_than", "less_than", "enum", "finite_number", "too_long", "too_short")
+
+
+@dataclass(frozen=True)
+class SearchRequest:
+    """One POST /search: the bytes of the photo, if it was uploaded, and the options."""
+
+    image: bytes | None
+    options: SearchOptions = field(default_factory=SearchOptions)
+
+
+class SlowUploadError(ShopcamError):
+    """The client did not send the whole request in time."""
+
+    status, code = 408, "upload_too_slow"
+
+
+async def read_search(request: Request, *, timeout_s: float) -> SearchRequest:
+    """Read a multipart form, a urlencoded form or a JSON object.
+
+    Raises MalformedError or OutOfRangeError, SlowUploadError when it is not there within `timeout_s`.
+    """
+    try:
+        async with asyncio.timeout(timeout_s):
+            fields = await _fields(request)
+    except TimeoutError:
+        raise SlowUploadError(f"the request was not sent within {timeout_s:g} s") from None
+    except ClientDisconnect:
+        raise MalformedError("the request ended before it was whole") from None
+    image = fields.pop("image", None)
+    if image is not None and not isinstance(image, bytes):
+        raise MalformedError("image must be an uploaded file, as in `curl -F image=@photo.jpg`")
+    given = [name for name, value in {"image": image, **fields}.items() if name in SOURCES and value not in (None, "")]
+    if len(given) != 1:
+        listed = " and ".join(given) if given else "none"
+        raise MalformedError(f"give exactly one of {', '.join(SOURCES)}; got {listed}")
+    options = parse_options(fields)
+    if options.box is not None and given[0] not in ("image", "url"):
+        raise MalformedError(f"box needs a photo: give image or url, not {given[0]}")
+    return SearchRequest(image, options)
+
+
+def parse_options(fields: Mapping[str, Any]) -> SearchOptions:
+    """Check the fields beside the photo; empty ones count as not given."""
+    try:
+        return SearchOptions.model_validate({name: value for name, value in fields.items() if value not in (None, "")})
+    except ValidationError as error:
+        raise _sentence(error) from None
+
+
+def _sentence(error: ValidationError) -> ShopcamError:
+    first = error.errors()[0]
+    name = ".".join(str(part) for part in first["loc"]) or "the request"
+    if first["type"] == "extra_forbidden":
+        known = ", ".join(("image", *SearchOptions.model_fields))
+        return MalformedError(f"unknown field {name}; known are {known}")
+    message = f"{name}: {first['msg'][0].lower()}{first['msg'][1:]}, got {str(first['input'])[:80]!r}"
+    return OutOfRangeError(message) if any(part in first["type"] for part in _RANGE_ERRORS) else MalformedError(message)
+
+
+async def _fields(request: Request) -> dict[str, Any]:
+    kind = request.headers.get("content-type", "").split(";")[0].strip().lower()
+    if kind in ("multipart/form-data", "application/x-www-form-urlencoded"):
+        return await _form_fields(request)
+    if kind != "application/json":
+        raise MalformedError(f"expected multipart/form-data or application/json, got {kind or 'no content type'}")
+    try:
+        fields = json.loads(await request.body())
+    except (ValueError, RecursionError):
+        raise MalformedError("the body is not valid JSON") from None
+    if not isinstance(fields, dict):
+        raise MalformedError(f"the body must be a JSON object, got {type(fields).__name__}")
+    return fields
+
+
+async def _form_fields(request: Request) -> dict[str, Any]:
+    try:
+        form = await request.form(max_files=1, max_fields=32)
+    except HTTPException as error:
+        raise MalformedError(f"the form cannot be read: {error.detail}") from None
+    fields: dict[str, Any] = {}
+    for name, value in form.multi_items():
+        if name in fields:
+            raise MalformedError(f"{name} was given twice")
+        fields[name] = await value.read() if isinstance(value, UploadFile) else value
+    misplaced = [name for name, value in fields.items() if isinstance(value, bytes) and name != "image"]
+    if misplaced:
+        raise MalformedError(f"a file may only be given as image, got one as {misplaced[0]}")
+    return fields

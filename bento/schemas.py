@@ -1,0 +1,174 @@
+"""The bodies of the HTTP contract (DESIGN section 5). Everything that enters or leaves the service is one of these."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Annotated, Any
+
+from pydantic import BaseModel, ConfigDict, Field
+
+MAX_TOP_K = 200
+MAX_WEIGHT = 25.0
+
+Weight = Annotated[float, Field(ge=0, le=MAX_WEIGHT, allow_inf_nan=False)]
+TopK = Annotated[int, Field(ge=1, le=MAX_TOP_K)]
+Score = float
+
+
+class Body(BaseModel):
+    """Base of all bodies: unknown fields are refused, so that a misspelt option is noticed."""
+
+    model_config = ConfigDict(extra="forbid")
+
+
+class LabelMode(StrEnum):
+    """How the predicted labels enter the query (DESIGN section 1)."""
+
+    HARD = "hard"
+    SOFT = "soft"
+    NONE = "none"
+
+
+class BoxBody(Body):
+    """Pixels of the upright photo; max is exclusive."""
+
+    x_min: float
+    y_min: float
+    x_max: float
+    y_max: float
+
+
+class SearchOptions(Body):
+    """The fields of POST /search beside the photo itself. Exactly one of image, url, product_id, query_id is given."""
+
+    url: str | None = Field(default=None, max_length=2048)
+    product_id: str | None = Field(default=None, max_length=256)
+    query_id: str | None = Field(default=None, max_length=64)
+    category: str | None = Field(
+        default=None, max_length=200, description="a label, a category path prefix, or free words"
+    )
+    box: str | None = Field(
+        default=None, max_length=100, description="x_min,y_min,x_max,y_max in pixels of the upright photo"
+    )
+    weight: Weight | None = Field(
+        default=None, description="factor between text and image cosine; default: the gallery's"
+    )
+    label_mode: LabelMode = LabelMode.HARD
+    top_k: TopK = 10
+
+
+class LabelBody(Body):
+    """One label of the classifier and its probability."""
+
+    label: str
+    score: float = Field(ge=0, le=1)
+
+
+class Hit(BaseModel):
+    """A product of the gallery and why it is here. Further catalog columns come as extra fields."""
+
+    model_config = ConfigDict(extra="allow")
+
+    product_id: str
+    score: Score = Field(description="(image_score + weight * text_score) / (1 + weight)")
+    image_score: Score = Field(description="cosine of the image parts")
+    text_score: Score | None = Field(description="cosine of the text parts; null where either side has no text")
+    title: str
+    category_path: str
+    price: float | None = None
+    url: str | None = None
+    image_url: str
+
+
+class Timings(Body):
+    """Milliseconds spent in each stage of this request."""
+
+    decode: float
+    models: float
+    fuse: float
+    search: float
+    total: float
+
+
+class SearchResponse(Body):
+    """The answer of POST /search."""
+
+    query_id: str
+    gallery_version: str
+    label: str | None
+    label_score: float | None
+    labels: list[LabelBody]
+    category: str | None = Field(
+        description="what the text part was made of: the predicted label or the category asked for"
+    )
+    box: BoxBody | None
+    weight: float
+    hits: list[Hit]
+    timings_ms: Timings
+
+
+class RecallBody(Body):
+    """recall@10 of the live index against exact search at one weight."""
+
+    weight: float
+    recall_at_10: float
+
+
+class GalleryResponse(Body):
+    """The answer of GET /gallery."""
+
+    version: str
+    created_at: str
+    count: int
+    products: int
+    default_weight: float
+    image_vector: str
+    text_vector: str
+    image_dim: int
+    text_dim: int
+    recipe: str
+    recall: list[RecallBody]
+    spaces: dict[str, str]
+    labels: list[str]
+
+
+class CategoriesResponse(Body):
+    """The answer of GET /categories: the classifier's labels, and the gallery's category paths with their counts."""
+
+    labels: list[str]
+    category_paths: dict[str, int]
+
+
+class ProductResponse(BaseModel):
+    """The answer of GET /products/{id}: the catalog row."""
+
+    model_config = ConfigDict(extra="allow")
+
+    product_id: str
+    title: str
+    category_path: str
+    description: str
+    price: float | None = None
+    url: str | None = None
+    image_url: str
+    attributes: dict[str, Any] = Field(default_factory=dict)
+
+
+class HealthResponse(Body):
+    """The answer of the probes."""
+
+    status: str
+    gallery_version: str | None = None
+
+
+class ErrorDetail(Body):
+    """A stable code for programs and one sentence for people."""
+
+    code: str
+    message: str
+
+
+class ErrorResponse(Body):
+    """Every answer that is not a success."""
+
+    error: ErrorDetail

@@ -1,0 +1,80 @@
+"""The BentoML service: transport only. POST routes are its APIs, GET routes one ASGI app, errors one middleware."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import bentoml
+from _bentoml_sdk.io_models import IODescriptor
+from bentoml.validators import ContentType
+from pydantic import Field
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import Response
+
+from bento.door import Door, error_response, on_error
+from bento.pages import Pages, body
+from bento.pipeline import SearchPipeline
+from bento.requests import read_search
+from bento.schemas import SearchOptions, SearchResponse
+from bento.settings import from_environment
+from bento.tether import end_with_parent
+from catalog.errors import ShopcamError
+
+SETTINGS = from_environment()
+# Our own limits of upload and search answer first, each with a sentence.
+BENTOML_TIMEOUT_S = 2 * SETTINGS.timeout_s + 5.0
+
+
+class SearchForm(SearchOptions, IODescriptor):
+    """POST /search as BentoML describes it. The form is read by `bento.requests`, whose errors are the contract's."""
+
+    image: Annotated[bytes, ContentType("image/*")] | None = Field(default=None, description="the photo")
+
+    @classmethod
+    async def from_http_request(cls, request: Request, serde: Any) -> SearchForm:  # noqa: ARG003
+        """Leave the form to the API function, where a client's mistake can become an answer of ours."""
+        return cls.model_construct()
+
+
+class SearchAnswer(SearchResponse, IODescriptor):
+    """The answer of POST /search as BentoML describes it."""
+
+
+@bentoml.service(
+    name="shopcam",
+    workers=1,
+    traffic={"timeout": BENTOML_TIMEOUT_S},
+    metrics={"enabled": False},
+    # /metrics counts instead; BentoML's access log fails on odd content types.
+    logging={"access": {"enabled": False}},
+    tracing={"excluded_urls": "."},  # nothing exports spans yet
+)
+class Shopcam:
+    """One replica: one process that owns one gallery."""
+
+    def __init__(self) -> None:
+        end_with_parent()  # BentoML's workers outlive it otherwise, should it be killed
+        self.pipeline = SearchPipeline(SETTINGS)
+        # BentoML's own probes come before any mounted app, so the door hands GET routes over.
+        Door.pages = Starlette(routes=Pages(self.pipeline).routes, exception_handlers={ShopcamError: on_error})
+
+    @bentoml.api(route="/search", input_spec=SearchForm, output_spec=SearchAnswer)
+    async def search(self, ctx: bentoml.Context, **_fields: Any) -> Response:
+        """Search with a photo, a URL of one, a product of the gallery, or the vectors of an earlier query."""
+        try:
+            return body(await self.pipeline.search(await read_search(ctx.request, timeout_s=SETTINGS.timeout_s)))
+        except ShopcamError as error:
+            ctx.response.status_code = error.status  # BentoML puts its own status on every answer
+            return error_response(error)
+
+    @bentoml.on_shutdown
+    async def close(self) -> None:
+        """Let go of threads, connections and the gallery."""
+        Door.pages = None
+        await self.pipeline.close()
+
+
+Shopcam.add_asgi_middleware(  # type: ignore[attr-defined]  # the decorator makes a Service of the class
+    Door, max_bytes=SETTINGS.max_bytes, max_searches=SETTINGS.max_searches
+)
