@@ -1,0 +1,1 @@
+"""All rooms in, tables of speed and retrieval quality out, under `benchmarks/results/`."""

@@ -1,0 +1,1 @@
+"""Galleries and labeled query photos in; figures of retrieval quality out."""

@@ -1,0 +1,92 @@
+"""The training split's own gallery in, the top-5 score at each weight out, by cross-validation: val is not looked at.
+
+Photos of one shop visit lie next to each other in the catalog, so a fold is a contiguous fifth of each label's rows: a
+random fold would find the same apple, photographed a second earlier, in the gallery.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from index_builder.gallery import Gallery
+from training.probe import fit_linear
+
+FOLDS = 5
+WEIGHTS = (0.0, 0.25, 0.5, 1.0, 2.0, 3.0, 4.0, 6.0, 9.0)
+# As `python -m training classifier --freeze backbone` fits its linear layer.
+PENALTY = 1e-5
+LABEL_SMOOTHING = 0.1
+
+
+def contiguous_folds(labels: Sequence[str], *, folds: int = FOLDS) -> NDArray[np.int64]:
+    """Return the fold [N] of each row: the rows of a label, in order, are cut into `folds` nearly equal parts."""
+    names = np.array(labels)
+    fold = np.zeros(len(names), np.int64)
+    for name in np.unique(names):
+        rows = np.flatnonzero(names == name)
+        fold[rows] = np.arange(len(rows)) * folds // len(rows)
+    return fold
+
+
+def relevant_by_weight(gallery: Gallery, *, weights: Sequence[float] = WEIGHTS) -> dict[float, NDArray[np.int64]]:
+    """Return how many of the first five hits are relevant, [N], for each weight: one-shot search with hard labels.
+
+    Each fold in turn queries the others; its labels come from a linear classifier fitted on the others. The image part
+    must be the features that classifier is linear on (a frozen backbone's, at unit length).
+    """
+    count = gallery.manifest.count
+    products = gallery.rows(np.arange(count))
+    labels = [str(product["label"]) for product in products]
+    image = np.stack([gallery.image_vector(row) for row in range(count)])
+    text = np.stack([_text(gallery, row) for row in range(count)])
+    fold = contiguous_folds(labels)
+    found = {weight: np.zeros(count, np.int64) for weight in weights}
+    for number in range(FOLDS):
+        rows, queries = np.flatnonzero(fold != number), np.flatnonzero(fold == number)
+        words = gallery.labels.vectors[_predict(gallery, image, labels, rows=rows, queries=queries)]
+        by_image, by_text = image[queries] @ image[rows].T, words @ text[rows].T
+        same = np.array(labels)[queries][:, None] == np.array(labels)[rows][None, :]
+        for weight in weights:
+            best = np.argsort(-(by_image + weight * by_text), axis=1, kind="stable")[:, :5]
+            found[weight][queries] = np.take_along_axis(same, best, axis=1).sum(axis=1)
+    return found
+
+
+def smallest_good_weight(relevant: Mapping[float, NDArray[np.int64]]) -> float:
+    """Return the smallest weight whose mean is within one standard error of the best mean.
+
+    The curve is flat at its top; a small weight leaves more to the picture where the label is wrong (the one-standard-
+    error rule of Breiman et al., Classification and Regression Trees, section 3.4.3).
+    """
+    means = {weight: float(counts.mean()) for weight, counts in relevant.items()}
+    best = max(means, key=lambda weight: means[weight])
+    error = float(relevant[best].std(ddof=1)) / len(relevant[best]) ** 0.5
+    return min(weight for weight, mean in means.items() if mean >= means[best] - error)
+
+
+def _text(gallery: Gallery, row: int) -> NDArray[np.float32]:
+    vector = gallery.text_vector(row)
+    return np.zeros(gallery.manifest.text_dim, np.float32) if vector is None else vector
+
+
+def _predict(
+    gallery: Gallery,
+    image: NDArray[np.float32],
+    labels: Sequence[str],
+    *,
+    rows: NDArray[np.int64],
+    queries: NDArray[np.int64],
+) -> NDArray[np.int64]:
+    """Return the label number [Q] of each query by a classifier fitted on `rows` only."""
+    number = {label: k for k, label in enumerate(gallery.manifest.labels)}
+    targets = torch.tensor([number[labels[row]] for row in rows])
+    features = torch.from_numpy(image)
+    weight, bias = fit_linear(
+        features[rows], targets, classes=len(number), penalty=PENALTY, label_smoothing=LABEL_SMOOTHING
+    )
+    predicted: NDArray[np.int64] = (features[queries] @ weight.T + bias).argmax(dim=1).numpy()
+    return predicted

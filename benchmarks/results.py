@@ -1,0 +1,138 @@
+"""Measured rows in; a table on the terminal and under `benchmarks/results/` out, as JSON and as Markdown.
+
+`NAME.json` is `{"table", "command", "date", "machine", "rows": [{"name", "value", "unit", "target", "ok"}]}`; `ok` is
+computed from value and target and is null where there is no target, so a figure can't be declared good by hand.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import operator
+import os
+import platform
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+
+RESULTS = Path(__file__).parent / "results"
+LOG_WIDTH = 140
+
+_COMPARISONS: dict[str, Callable[[float, float], bool]] = {">=": operator.ge, "<=": operator.le}
+
+
+@dataclass(frozen=True)
+class Target:
+    """What a figure should be: `Target(">=", 2.5)`."""
+
+    comparison: str
+    number: float
+
+    def __post_init__(self) -> None:
+        if self.comparison not in _COMPARISONS:
+            raise ValueError(f"comparison is one of {sorted(_COMPARISONS)}, got {self.comparison!r}")
+
+    def met_by(self, value: float) -> bool:
+        """Whether `value` reaches the target; NaN never does."""
+        return _COMPARISONS[self.comparison](value, self.number)
+
+    def __str__(self) -> str:
+        return f"{self.comparison} {self.number:g}"
+
+
+@dataclass(frozen=True)
+class Row:
+    """One figure. `note` is for people and stays out of the JSON contract's four values."""
+
+    name: str
+    value: float
+    unit: str = ""
+    target: Target | None = None
+    note: str = ""
+
+    @property
+    def ok(self) -> bool | None:
+        """Whether the target is met; None without a target."""
+        return None if self.target is None else self.target.met_by(self.value)
+
+
+def machine() -> str:
+    """The machine in a few words: processor, cores, memory in GiB, Python."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    memory_gib = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
+    return f"{_processor()}, {cores} cores, {memory_gib:.0f} GiB, Python {platform.python_version()}"
+
+
+def _processor() -> str:
+    cpuinfo = Path("/proc/cpuinfo")
+    if cpuinfo.exists():
+        for line in cpuinfo.read_text().splitlines():
+            if line.startswith("model name"):
+                return line.split(":", 1)[1].strip()
+    return platform.processor() or platform.machine()
+
+
+def publish(name: str, rows: Sequence[Row], *, title: str, command: str, folder: Path = RESULTS) -> Path:
+    """Print `rows` as a table and write `folder/name.json` and `folder/name.md`; returns the path of the JSON file.
+
+    Raises ValueError when there is nothing to publish.
+    """
+    if not rows:
+        raise ValueError(f"benchmark {name} has no rows")
+    document = {
+        "table": title,
+        "command": command,
+        "date": datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
+        "machine": machine(),
+        "rows": [
+            {
+                "name": row.name,
+                "value": round(row.value, 4) if math.isfinite(row.value) else None,
+                "unit": row.unit,
+                "target": None if row.target is None else str(row.target),
+                "ok": row.ok,
+                **({"note": row.note} if row.note else {}),
+            }
+            for row in rows
+        ],
+    }
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / f"{name}.json"
+    _replace(path, json.dumps(document, indent=2) + "\n")
+    _replace(folder / f"{name}.md", _markdown(document, rows))
+    _print(title, rows)
+    return path
+
+
+def _cells(row: Row) -> tuple[str, str, str, str, str]:
+    mark = {None: "", True: "yes", False: "MISSED"}[row.ok]
+    return row.name, f"{row.value:.4g} {row.unit}".strip(), str(row.target or ""), mark, row.note
+
+
+def _markdown(document: Mapping[str, object], rows: Sequence[Row]) -> str:
+    head = f"# {document['table']}\n\n`{document['command']}`, {document['date']}, {document['machine']}\n\n"
+    lines = ["| what | value | target | reached | note |", "|---|---|---|---|---|"]
+    lines += [f"| {' | '.join(_cells(row))} |" for row in rows]
+    return head + "\n".join(lines) + "\n"
+
+
+def _print(title: str, rows: Sequence[Row]) -> None:
+    table = Table(title=title, title_justify="left")
+    for column in ("what", "value", "target", "reached", "note"):
+        table.add_column(column, justify="right" if column == "value" else "left")
+    for row in rows:
+        style = {None: "", True: "green", False: "bold red"}[row.ok]
+        table.add_row(*_cells(row), style=style)
+    # A log or a pipe has no width of its own.
+    Console(width=None if sys.stdout.isatty() else LOG_WIDTH).print(table)
+
+
+def _replace(path: Path, text: str) -> None:
+    temporary = path.with_suffix(path.suffix + ".tmp")
+    temporary.write_text(text)
+    temporary.replace(path)

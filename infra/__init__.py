@@ -1,0 +1,1 @@
+"""Settings in, running cloud resources out: CloudFormation templates driven by boto3."""

@@ -1,0 +1,1 @@
+"""HTTP only: a running service in, a report of latency and errors out."""
