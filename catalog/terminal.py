@@ -23,6 +23,8 @@ EXTRAS = {
     "onnx": "make dev-env",
     "onnx2torch": "make dev-env",
     "onnxscript": "make dev-env",
+    "matplotlib": "make dev-env",
+    "tensorboard": "make dev-env",
     "locust": "make dev-env",
     "psutil": "make dev-env",
     "onnxruntime": "make service-env",

@@ -1,4 +1,4 @@
-"""Verbs of training: `classifier`, `embedder` and `words` read catalogs and write a run folder each."""
+"""Verbs of training: `classifier`, `embedder`, `fused` and `words` read catalogs and write a run folder each."""
 
 from __future__ import annotations
 
@@ -24,108 +24,145 @@ def main(arguments: list[str]) -> int:
 
 
 def _add_classifier(parser: argparse.ArgumentParser) -> None:
-    from training.options import add_backbone_options, add_data_options, add_loop_options
+    from training import options
 
-    add_data_options(parser, required=True)
-    add_backbone_options(parser)
-    add_loop_options(parser, epochs=12, batch=64, rate=3e-3)
-    parser.add_argument(
-        "--freeze", choices=("backbone",), help="train only the linear layer, on features computed once"
-    )
-    parser.add_argument(
-        "--views", type=int, default=0, help="with --freeze: augmented views more of each picture (default 0)"
-    )
-    parser.add_argument(
-        "--penalty", type=float, default=1e-5, help="with --freeze: penalty on squared weights (default 1e-5)"
-    )
-    parser.add_argument("--label-smoothing", type=float, default=0.1, help="default 0.1")
+    options.add_data_options(parser, required=True)
+    options.add_backbone_options(parser)
+    options.add_loop_options(parser, epochs=12, batch=64, rate=3e-3)
+    options.add_tuning_options(parser)
+    options.add_label_options(parser, views_option="--views")
 
 
-def _classifier(options: argparse.Namespace) -> int:
+def _classifier(arguments: argparse.Namespace) -> int:
+    from training import inputs, options
     from training.classifier import ClassifierSettings, train_classifier
     from training.loop import prepare_torch
-    from training.options import choose_backbone, held_out, loop_settings, notes_of, training_pictures
     from training.runs import check_out
 
-    check_out(options.out)
-    prepare_torch(seed=options.seed, threads=options.threads)
+    check_out(arguments.out)
+    prepare_torch(seed=arguments.seed, threads=arguments.threads)
     settings = ClassifierSettings(
-        loop=loop_settings(options),
-        power=options.power,
-        freeze_backbone=options.freeze == "backbone",
-        label_smoothing=options.label_smoothing,
-        views=options.views,
-        penalty=options.penalty,
+        loop=options.loop_settings(arguments),
+        power=arguments.power,
+        labels=options.label_settings(arguments),
+        tuning=options.tuning(arguments),
     )
-    backbone = choose_backbone(options)
+    backbone = inputs.choose_backbone(arguments)
+    size_px = backbone.spec.size_px
+    calibration = inputs.calibration_pictures(arguments, size_px=size_px)
     record = train_classifier(
-        training_pictures(options, size_px=backbone.spec.size_px, spare=options.freeze is None),
-        validation=held_out(options, size_px=backbone.spec.size_px),
+        inputs.training_pictures(arguments, size_px=size_px, spare=not settings.tuning.heads_only),
+        validation=inputs.held_out(arguments, arguments.val_split, size_px=size_px),
         backbone=backbone,
         settings=settings,
-        out=options.out,
-        notes=notes_of(options),
+        out=arguments.out,
+        calibration=calibration,
+        notes=inputs.notes_of(arguments),
     )
-    _done(options.out, f"a classifier of {len(record.labels)} labels", record.metrics)
+    _done(arguments.out, f"a classifier of {len(record.labels)} labels", record.metrics)
     return 0
 
 
 def _add_embedder(parser: argparse.ArgumentParser) -> None:
-    from training.losses import Mining
-    from training.options import add_backbone_options, add_data_options, add_loop_options
+    from training import options
+    from training.losses import LossName
 
-    add_data_options(parser, required=False)
-    add_backbone_options(parser)
-    add_loop_options(parser, epochs=12, batch=96, rate=2e-3)
-    parser.add_argument(
-        "--dim", type=int, default=128, help="length of the embedding; 0: the backbone's features (default 128)"
-    )
+    options.add_data_options(parser, required=False)
+    options.add_backbone_options(parser)
+    options.add_loop_options(parser, epochs=12, batch=96, rate=2e-3)
+    options.add_tuning_options(parser)
+    options.add_cluster_options(parser, loss=LossName.TRIPLET, labels_a_batch=4, pooling="none")
     parser.add_argument("--head", choices=("linear", "none"), default="linear", help="none is the same as --dim 0")
-    parser.add_argument(
-        "--margin", type=float, default=0.2, help="of the triplet loss, in cosine distance (default 0.2)"
-    )
-    parser.add_argument("--mining", choices=[mining.value for mining in Mining], default=Mining.SEMI_HARD.value)
-    parser.add_argument("--views", type=int, default=4, help="pictures of each cluster in a step (default 4)")
-    parser.add_argument("--labels-a-batch", type=int, default=4, help="kinds of product in a step (default 4)")
     parser.add_argument(
         "--gallery-split", default="gallery", help="rows that --val-split is searched among (default gallery)"
     )
 
 
-def _embedder(options: argparse.Namespace) -> int:
-    from training.data import load_pictures
+def _embedder(arguments: argparse.Namespace) -> int:
+    from training import inputs, options
     from training.embedder import EmbedderSettings, train_embedder
     from training.loop import prepare_torch
-    from training.losses import Mining
-    from training.options import choose_backbone, held_out, loop_settings, notes_of, training_pictures
     from training.runs import check_out
 
-    check_out(options.out)
-    prepare_torch(seed=options.seed, threads=options.threads)
+    check_out(arguments.out)
+    prepare_torch(seed=arguments.seed, threads=arguments.threads)
     settings = EmbedderSettings(
-        loop=loop_settings(options),
-        dim=0 if options.head == "none" else options.dim,
-        power=options.power,
-        margin=options.margin,
-        mining=Mining(options.mining),
-        views=options.views,
-        labels_a_batch=options.labels_a_batch,
+        loop=options.loop_settings(arguments),
+        dim=0 if arguments.head == "none" else arguments.dim,
+        power=arguments.power,
+        pooling=options.pooling(arguments),
+        clusters=options.cluster_settings(arguments),
+        tuning=options.tuning(arguments),
     )
-    backbone = choose_backbone(options)
+    backbone = inputs.choose_backbone(arguments)
     size_px = backbone.spec.size_px
-    learns = options.catalog is not None and options.epochs > 0
-    measures = learns and options.val_split is not None
-    splits = tuple(options.gallery_split.split(","))
+    learns = arguments.catalog is not None and arguments.epochs > 0
+    measures = learns and arguments.val_split is not None
     record = train_embedder(
-        training_pictures(options, size_px=size_px, spare=True) if learns else None,
-        gallery=load_pictures(options.catalog, splits=splits, size_px=size_px) if measures else None,
-        validation=held_out(options, size_px=size_px) if measures else None,
+        inputs.training_pictures(arguments, size_px=size_px, spare=True) if learns else None,
+        gallery=inputs.held_out(arguments, arguments.gallery_split, size_px=size_px) if measures else None,
+        validation=inputs.held_out(arguments, arguments.val_split, size_px=size_px) if measures else None,
         backbone=backbone,
         settings=settings,
-        out=options.out,
-        notes=notes_of(options),
+        out=arguments.out,
+        notes=inputs.notes_of(arguments),
     )
-    _done(options.out, f"an embedder of {record.dim} dimensions", record.metrics)
+    _done(arguments.out, f"an embedder of {record.dim} dimensions", record.metrics)
+    return 0
+
+
+def _add_fused(parser: argparse.ArgumentParser) -> None:
+    from training import options
+    from training.losses import LossName
+    from training.poolings import Pooling
+
+    options.add_data_options(parser, required=True)
+    options.add_backbone_options(parser)
+    options.add_loop_options(parser, epochs=12, batch=64, rate=2e-3)
+    options.add_tuning_options(parser)
+    options.add_label_options(parser, views_option="--head-views")
+    options.add_cluster_options(parser, loss=LossName.HINGE, labels_a_batch=0, pooling=Pooling.SAM.value)
+    parser.add_argument(
+        "--metric-weight", type=float, default=1.0, help="of the loss on clusters, beside that on labels (default 1)"
+    )
+    parser.add_argument("--unit-head", action="store_true", help="labels are told from features of unit length")
+    parser.add_argument("--gallery-split", help="rows that --val-split is searched among (default: none)")
+
+
+def _fused(arguments: argparse.Namespace) -> int:
+    from training import inputs, options
+    from training.fused import FusedSettings, train_fused
+    from training.loop import prepare_torch
+    from training.runs import check_out
+
+    check_out(arguments.out)
+    prepare_torch(seed=arguments.seed, threads=arguments.threads)
+    settings = FusedSettings(
+        loop=options.loop_settings(arguments),
+        dim=arguments.dim,
+        power=arguments.power,
+        pooling=options.pooling(arguments),
+        unit_head=arguments.unit_head,
+        metric_weight=arguments.metric_weight,
+        labels=options.label_settings(arguments),
+        clusters=options.cluster_settings(arguments),
+        tuning=options.tuning(arguments),
+    )
+    backbone = inputs.choose_backbone(arguments)
+    size_px = backbone.spec.size_px
+    calibration = inputs.calibration_pictures(arguments, size_px=size_px)
+    record = train_fused(
+        inputs.training_pictures(arguments, size_px=size_px, spare=True),
+        validation=inputs.held_out(arguments, arguments.val_split, size_px=size_px),
+        gallery=inputs.held_out(arguments, arguments.gallery_split, size_px=size_px),
+        backbone=backbone,
+        settings=settings,
+        out=arguments.out,
+        calibration=calibration,
+        notes=inputs.notes_of(arguments),
+    )
+    what = f"a fused network of {len(record.labels)} labels and {record.embedding_dim} dimensions"
+    _done(arguments.out, what, record.metrics)
     return 0
 
 
@@ -140,7 +177,7 @@ def _add_words(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--bucket", type=int, default=words.MAX_BUCKET, help=f"for subwords (default {words.MAX_BUCKET})"
     )
-    parser.add_argument("--epochs", type=int, help="default: as many as make about 3 M words")
+    parser.add_argument("--epochs", type=int, help="default: as many as make about 2 M words")
     parser.add_argument("--threads", type=int, default=1, help="only 1, the default, gives the same vectors again")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--model", choices=words.MODELS, default=words.MODELS[0])
@@ -170,7 +207,8 @@ def _words(options: argparse.Namespace) -> int:
         ascii_only=options.ascii,
     )
     console.print(
-        f"made {summary.dim}-d vectors of {summary.vocabulary:,} words from {summary.texts:,} texts: {summary.out}",
+        f"made {summary.dim}-d vectors of {summary.vocabulary:,} words from {summary.texts:,} texts"
+        f"{f', {summary.bad_rows:,} bad rows skipped' if summary.bad_rows else ''}: {summary.out}",
         soft_wrap=True,
     )
     return 0
@@ -186,6 +224,7 @@ def _done(out: Path, what: str, metrics: list[dict[str, float]]) -> None:
 VERBS = {
     "classifier": ("labels of pictures: cross entropy on the column `label`", _add_classifier, _classifier),
     "embedder": ("vectors of pictures: triplets from the column `cluster`, or product_id", _add_embedder, _embedder),
+    "fused": ("both in one network: labels and clusters, one pass over the layers", _add_fused, _fused),
     "words": ("vectors of words: fastText on the catalog's texts", _add_words, _words),
 }
 

@@ -15,7 +15,7 @@ import torch
 from pydantic import BaseModel, ConfigDict
 from torch import Tensor, nn
 
-from catalog.errors import MalformedError, NotFoundError, NotReadyError
+from catalog.errors import MalformedError, NotFoundError, NotReadyError, OutOfRangeError
 from training import onnx_backbone, small
 from training.preprocessing import PRESETS, ChannelOrder, Preprocessing
 
@@ -31,6 +31,9 @@ TORCHVISION_NAMES = (
     *("mobilenet_v3_large", "mobilenet_v3_small", "resnet18", "resnet34", "resnet50", "resnet101", "vgg16", "vgg19"),
 )
 NAMES = (SMALL, *TORCHVISION_NAMES)
+# Smaller pictures leave nothing to pool.
+_LEAST_PX = {SMALL: 16, "inception_v3": 75, "alexnet": 63}
+_LEAST_OTHER_PX = 32
 
 
 class BackboneSpec(BaseModel):
@@ -44,6 +47,7 @@ class BackboneSpec(BaseModel):
     preprocessing: Preprocessing
     features: str | None = None  # the tensor of an ONNX file that holds the features
     file_sha256: str | None = None
+    stages: tuple[str, ...] | None = None  # tensors of an ONNX file that are its four stages, where they were named
 
 
 @dataclass(frozen=True)
@@ -55,13 +59,17 @@ class Backbone:
     file: Path | None = None
 
 
-def named_backbone(name: str, *, pretrained: bool = True) -> Backbone:
-    """Make `small` or one of torchvision's networks.
+def named_backbone(name: str, *, pretrained: bool = True, size_px: int | None = None) -> Backbone:
+    """Make `small` or one of torchvision's networks, for pictures of `size_px` (default: what it was made for).
 
-    Raises `NotFoundError` for an unknown name and `NotReadyError` where pretrained weights cannot be downloaded.
+    All of them pool globally, so they take other sizes too. Raises `NotFoundError` for an unknown name,
+    `OutOfRangeError` for pictures too small and `NotReadyError` where pretrained weights cannot be downloaded.
     """
+    if size_px is not None and name in NAMES and size_px < (least := _LEAST_PX.get(name, _LEAST_OTHER_PX)):
+        raise OutOfRangeError(f"--size-px is {size_px}, {name} needs at least {least}")
     if name == SMALL:
-        spec = BackboneSpec(name=SMALL, size_px=small.SIZE_PX, dim=small.DIM, preprocessing=PRESETS["centered"])
+        side_px = size_px or small.SIZE_PX
+        spec = BackboneSpec(name=SMALL, size_px=side_px, dim=small.DIM, preprocessing=PRESETS["centered"])
         return Backbone(spec, small.SmallNet())
     if name not in TORCHVISION_NAMES:
         raise NotFoundError(f"there is no backbone '{name}'; known are {', '.join(NAMES)}, or give --weights FILE.onnx")
@@ -69,7 +77,7 @@ def named_backbone(name: str, *, pretrained: bool = True) -> Backbone:
     symmetric = name in _SYMMETRIC_NAMES
     spec = BackboneSpec(
         name=name,
-        size_px=299 if name == "inception_v3" else 224,
+        size_px=size_px or (299 if name == "inception_v3" else 224),
         dim=dim,
         preprocessing=_SYMMETRIC if symmetric else PRESETS["torchvision"],
     )
@@ -82,12 +90,13 @@ def file_backbone(
     features: str | None = None,
     size_px: int | None = None,
     preprocessing: Preprocessing | None = None,
+    stages: tuple[str, ...] | None = None,
 ) -> Backbone:
     """Make a trainable backbone of an ONNX file; what is not given is read from the file or known of it.
 
-    `preprocessing` may be left out only for a network we know (GoogLeNet in Caffe's form).
+    `stages` names four tensors. `preprocessing` may be left out only for a network we know (GoogLeNet in Caffe's form).
     """
-    loaded = onnx_backbone.load(path, features=features, size_px=size_px)
+    loaded = onnx_backbone.load(path, features=features, size_px=size_px, stages=stages)
     chosen = preprocessing or (PRESETS["caffe"] if loaded.is_caffe_googlenet else None)
     if chosen is None:
         raise MalformedError(f"{path} does not say how pixels become its input; give --preprocess {'|'.join(PRESETS)}")
@@ -98,6 +107,7 @@ def file_backbone(
         preprocessing=chosen,
         features=loaded.features,
         file_sha256=loaded.sha256,
+        stages=loaded.stages,
     )
     return Backbone(spec, loaded.module, path)
 
@@ -105,9 +115,13 @@ def file_backbone(
 def rebuild(spec: BackboneSpec, *, folder: Path) -> Backbone:
     """Make the module that `spec` describes, without its weights; `folder` is the run folder."""
     if spec.name != ONNX:
-        return named_backbone(spec.name, pretrained=False)
+        return named_backbone(spec.name, pretrained=False, size_px=spec.size_px)
     return file_backbone(
-        folder / ONNX_FILE, features=spec.features, size_px=spec.size_px, preprocessing=spec.preprocessing
+        folder / ONNX_FILE,
+        features=spec.features,
+        size_px=spec.size_px,
+        preprocessing=spec.preprocessing,
+        stages=spec.stages,
     )
 
 

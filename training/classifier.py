@@ -1,13 +1,13 @@
 """Pictures with labels in, a run folder with a classifier of those labels out.
 
-Either the whole network learns, on augmented pictures, or only the linear layer on top of a frozen backbone, whose
-features are computed once.
+Either the network learns, whole or above a border, on augmented pictures, or only the linear layer on top of a frozen
+backbone, whose features are computed once.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+import math
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -17,28 +17,68 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
+from catalog.errors import OutOfRangeError
 from catalog.terminal import progress
-from training.augment import LIGHT, augment
+from training.answers import calibrated, validator
+from training.augment import LIGHT, NONE
 from training.backbones import Backbone
-from training.data import PictureSet, label_ids
-from training.loop import LoopSettings, chunks, evaluate, shuffled, train
-from training.networks import Classifier, Kind, unit
+from training.calibration import hold_out
+from training.data import PictureSet, coarse_ids, label_ids, subset
+from training.frozen import Border
+from training.loop import Batches, LoopSettings, shuffled
+from training.networks import Classifier, Fused, Kind, unit
 from training.probe import fit_linear
+from training.recording import Recording
+from training.resume import Resume, training_folder
 from training.runs import RunRecord, check_out, write_run
+from training.stages import with_stages
+from training.tuning import Tuning, fine_tune
+from training.views import PictureViews
 
 _FEATURE_BATCH = 32
 
 
 @dataclass(frozen=True)
+class LabelSettings:
+    """How labels are learned.
+
+    `coarse_weight` above 0 adds the cross entropy of the second level. `views` more augmented pictures for each one,
+    and the `penalty` on weights, matter for a frozen backbone only. `calibrate_share` of each label's pictures is held
+    out of training, to set the temperature.
+    """
+
+    label_smoothing: float = 0.1
+    coarse_weight: float = 0.0
+    views: int = 0
+    penalty: float = 1e-5
+    calibrate_share: float = 0.0
+
+    def __post_init__(self) -> None:
+        limits = (
+            ("--label-smoothing", self.label_smoothing, 0 <= self.label_smoothing < 1, "0 to below 1"),
+            ("--coarse-weight", self.coarse_weight, self.coarse_weight >= 0, "a number of at least 0"),
+            ("--penalty", self.penalty, self.penalty >= 0, "a number of at least 0"),
+            ("--views", self.views, self.views >= 0, "at least 0"),
+            ("--calibrate-share", self.calibrate_share, 0 <= self.calibrate_share < 1, "0 to below 1"),
+        )
+        for option, value, fits, wanted in limits:
+            if not (math.isfinite(value) and fits):
+                raise OutOfRangeError(f"{option} is {value}, expected {wanted}")
+
+
+@dataclass(frozen=True)
 class ClassifierSettings:
-    """`views` more augmented pictures for each one, and the `penalty` on weights, matter for a frozen backbone only."""
+    """How a classifier is trained; with the border at the backbone only its linear layer learns."""
 
     loop: LoopSettings
     power: float = 1.0
-    freeze_backbone: bool = False
-    label_smoothing: float = 0.1
-    views: int = 0
-    penalty: float = 1e-5
+    labels: LabelSettings = field(default_factory=LabelSettings)
+    tuning: Tuning = field(default_factory=Tuning)
+
+    def __post_init__(self) -> None:
+        self.tuning.check(self.loop)
+        if self.tuning.heads_only and self.labels.coarse_weight:
+            raise OutOfRangeError("two levels need layers that learn; --freeze backbone leaves only the linear one")
 
 
 def train_classifier(
@@ -48,32 +88,45 @@ def train_classifier(
     backbone: Backbone,
     settings: ClassifierSettings,
     out: Path,
+    calibration: PictureSet | None = None,
     notes: dict[str, Any] | None = None,
 ) -> RunRecord:
     """Train and write the run `out`; `validation` pictures have the network's size and are never trained on.
 
-    Raises `MalformedError` for pictures without labels, one label only, or a loss that diverges.
+    `calibration` pictures set the temperature (None: those held out by `calibrate_share`, if any). Raises
+    `MalformedError` for pictures without labels, one label only, or a loss that diverges.
     """
     check_out(out)
     labels, targets = label_ids(pictures)
-    network = Classifier(backbone, labels=len(labels), power=settings.power, unit_head=settings.freeze_backbone)
-    validate = _validator(network, validation, labels)
-    if settings.freeze_backbone:
-        network.freeze_backbone()
-        _fit_head(network, pictures, targets, settings)
+    coarse_labels, coarse = coarse_ids(pictures) if settings.labels.coarse_weight else ((), None)
+    rows, held = hold_out(pictures.labels, settings.labels.calibrate_share)
+    linear_only = settings.tuning.heads_only
+    needs_stages = settings.tuning.first_border is not Border.NONE and not linear_only
+    network = Classifier(
+        with_stages(backbone) if needs_stages else backbone,
+        labels=len(labels),
+        power=settings.power,
+        unit_head=linear_only,
+        coarse_labels=len(coarse_labels),
+    )
+    validate = validator(network, validation, labels=labels)
+    recording = Recording()
+    if linear_only:
+        fit_head(network, subset(pictures, rows).images, targets[rows], settings.labels, seed=settings.loop.seed)
         metrics = [{"epoch": 1.0, **validate()}]
     else:
-        metrics = train(
+        recording = fine_tune(
             network,
             pictures.images,
-            targets,
-            batches=shuffled(len(pictures), batch=settings.loop.batch, seed=settings.loop.seed),
-            loss=lambda logits, wanted: functional.cross_entropy(
-                logits, wanted, label_smoothing=settings.label_smoothing
-            ),
-            settings=settings.loop,
+            targets if coarse is None else np.stack((targets, coarse), axis=1),
+            batches=rows_of(shuffled(len(rows), batch=settings.loop.batch, seed=settings.loop.seed), rows),
+            loss=lambda outputs, wanted: label_loss(outputs, wanted, settings.labels),
+            loop=settings.loop,
+            tuning=settings.tuning,
             validate=validate,
+            resume=Resume(training_folder(out), notes or {}),
         )
+        metrics = recording.history
     record = RunRecord(
         kind=Kind.CLASSIFIER,
         backbone=backbone.spec,
@@ -83,34 +136,52 @@ def train_classifier(
         power=settings.power,
         unit_head=network.unit_head,
         labels=labels,
+        temperature=temperature(network, calibration, subset(pictures, held), labels),
+        coarse_labels=coarse_labels,
         seed=settings.loop.seed,
-        settings={"pictures": len(pictures), **(notes or {})},
+        settings={"pictures": len(rows), **(notes or {})},
         metrics=metrics,
     )
-    write_run(out, record=record, network=network, backbone_file=backbone.file)
+    write_run(out, record=record, network=network, backbone_file=backbone.file, recording=recording)
     return record
 
 
-def _validator(
-    network: Classifier, validation: PictureSet | None, labels: tuple[str, ...]
-) -> Callable[[], dict[str, float]]:
-    if validation is None:
-        return dict
-    _, wanted = label_ids(validation, labels=labels)
-
-    def validate() -> dict[str, float]:
-        guessed = evaluate(network, validation.images).argmax(dim=1).numpy()
-        return {"accuracy": float((guessed == wanted).mean())}
-
-    return validate
+def label_loss(outputs: Tensor | tuple[Tensor, Tensor], wanted: Tensor, settings: LabelSettings) -> Tensor:
+    """Cross entropy of logits [B, V] to targets [B]; of a pair of levels, to [B, 2], the second by its weight."""
+    if isinstance(outputs, Tensor):
+        return functional.cross_entropy(outputs, wanted, label_smoothing=settings.label_smoothing)
+    fine, coarse = (
+        functional.cross_entropy(logits, wanted[:, level], label_smoothing=settings.label_smoothing)
+        for level, logits in enumerate(outputs)
+    )
+    return fine + settings.coarse_weight * coarse
 
 
-def _fit_head(
-    network: Classifier, pictures: PictureSet, targets: NDArray[np.int64], settings: ClassifierSettings
+def temperature(
+    network: Classifier | Fused, calibration: PictureSet | None, held: PictureSet, labels: tuple[str, ...]
+) -> float:
+    """Return the temperature that `calibration`, or else the pictures held out, ask for; 1 where there are none."""
+    pictures = calibration if calibration is not None else held
+    return calibrated(network, pictures, labels) if len(pictures) else 1.0
+
+
+def rows_of(batches: Batches, rows: NDArray[np.int64]) -> Batches:
+    """Return batches of `rows` where `batches` counts from 0."""
+    return lambda epoch: [rows[part] for part in batches(epoch)]
+
+
+def fit_head(
+    network: Classifier | Fused,
+    images: NDArray[np.uint8],
+    targets: NDArray[np.int64],
+    settings: LabelSettings,
+    *,
+    seed: int,
 ) -> None:
-    generator = torch.Generator().manual_seed(settings.loop.seed)
-    parts = [_features(network, pictures.images, None)]
-    parts += [_features(network, pictures.images, generator) for _ in range(settings.views)]
+    """Set the linear layer to the best one on unit features of the pictures and of `views` light changes of each."""
+    generator = torch.Generator().manual_seed(seed)
+    parts = [_features(network, PictureViews(images, NONE), generator)]
+    parts += [_features(network, PictureViews(images, LIGHT), generator) for _ in range(settings.views)]
     weight, bias = fit_linear(
         torch.cat(parts),
         torch.from_numpy(np.tile(targets, len(parts))),
@@ -123,16 +194,17 @@ def _fit_head(
         network.head.bias.copy_(bias)
 
 
-def _features(network: Classifier, images: NDArray[np.uint8], generator: torch.Generator | None) -> Tensor:
-    """Unit features [N, D] of the pictures as they are, or, with a generator, of a lightly changed view of each."""
+def _features(network: Classifier | Fused, views: PictureViews, generator: torch.Generator) -> Tensor:
+    """Unit features [N, D] of one view of each picture."""
     size_px = network.spec.size_px
     found = []
     network.eval()
-    total = -(-len(images) // _FEATURE_BATCH)
+    parts = np.array_split(np.arange(len(views.images)), max(1, -(-len(views.images) // _FEATURE_BATCH)))
     with torch.inference_mode():
-        for part in progress(chunks(images, _FEATURE_BATCH), description="features", total=total):
-            batch = torch.from_numpy(np.ascontiguousarray(part))
-            if generator is not None:
-                batch = augment(batch, size_px=size_px, generator=generator, how=LIGHT)
+        for rows in progress(iter(parts), description="features", total=len(parts)):
+            if views.augmentation is NONE and views.images.shape[1] == size_px:
+                batch = torch.from_numpy(np.ascontiguousarray(views.images[rows]))
+            else:
+                (batch,) = views.batch(rows, epoch=0, size_px=size_px, generator=generator)
             found.append(unit(network.features(batch)))
     return torch.cat(found)

@@ -3,47 +3,74 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
+from torch import Tensor
 
 from catalog.errors import OutOfRangeError
+from catalog.terminal import console
+from training.answers import validator
 from training.backbones import Backbone
+from training.batches import cluster_batches
 from training.data import PictureSet, cluster_ids
-from training.loop import Batches, LoopSettings, evaluate, train
-from training.losses import Mining, triplet_loss
-from training.networks import Embedder, Kind
-from training.runs import RunRecord, check_out, write_run
+from training.frozen import Border
+from training.loop import LoopSettings
+from training.losses import LossName, MetricLoss
+from training.mixing import Mixing
+from training.networks import Embedder, Kind, head_sentence
+from training.poolings import Pooling
+from training.recording import Recording
+from training.resume import Resume, training_folder
+from training.runs import RunRecord, check_out, stage_names, write_run
+from training.stages import with_stages
+from training.tuning import Tuning, fine_tune, new_proxies
 
 
 @dataclass(frozen=True)
-class EmbedderSettings:
-    """`dim` 0 keeps the backbone's features; a step has `views` pictures each of `loop.batch / views` clusters.
+class ClusterSettings:
+    """How clusters are learned: a step has `views` pictures each of `batch / views` clusters.
 
-    `labels_a_batch` kinds of product share a step, so that negatives are alike and worth learning from.
+    `labels_a_batch` kinds of product share a step, so that negatives are alike and worth learning from; 0 for any.
     """
 
-    loop: LoopSettings
-    dim: int = 128
-    power: float = 1.0
-    margin: float = 0.2
-    mining: Mining = Mining.SEMI_HARD
+    loss: MetricLoss = field(default_factory=lambda: MetricLoss(LossName.TRIPLET))
     views: int = 4
     labels_a_batch: int = 4
 
     def __post_init__(self) -> None:
-        if self.dim < 0 or self.views < 2 or self.labels_a_batch < 1 or self.margin <= 0:
+        if self.views < 2 or self.labels_a_batch < 0:
             raise OutOfRangeError(
-                f"dim {self.dim}, views {self.views}, labels a batch {self.labels_a_batch}, margin {self.margin}: "
-                "needed are at least 0, 2, 1 and a margin above 0"
+                f"views {self.views}, labels a batch {self.labels_a_batch}: needed are at least 2 and 0"
             )
-        if self.loop.batch < 2 * self.views:
-            raise OutOfRangeError(
-                f"--batch is {self.loop.batch}, two clusters of {self.views} views need {2 * self.views}"
-            )
+
+    def check(self, loop: LoopSettings) -> None:
+        """Raise `OutOfRangeError` for a batch without two clusters."""
+        if loop.batch < 2 * self.views:
+            raise OutOfRangeError(f"--batch is {loop.batch}, two clusters of {self.views} views need {2 * self.views}")
+
+
+@dataclass(frozen=True)
+class EmbedderSettings:
+    """`dim` 0 keeps the features, or the pooled stages, as they are; `pooling` None embeds the features."""
+
+    loop: LoopSettings
+    dim: int = 128
+    power: float = 1.0
+    pooling: Pooling | None = None
+    clusters: ClusterSettings = field(default_factory=ClusterSettings)
+    tuning: Tuning = field(default_factory=Tuning)
+
+    def __post_init__(self) -> None:
+        if self.dim < 0:
+            raise OutOfRangeError(f"--dim is {self.dim}, at least 0 is needed")
+        if self.loop.mixing is not Mixing.NONE:
+            raise OutOfRangeError(f"--mixing {self.loop.mixing} needs labels; triplets know no half a cluster")
+        if not self.dim and self.tuning.heads_only and self.loop.epochs:
+            raise OutOfRangeError("--freeze backbone with --dim 0 leaves nothing to learn; give --epochs 0")
+        self.clusters.check(self.loop)
+        self.tuning.check(self.loop)
 
 
 def train_embedder(
@@ -62,22 +89,21 @@ def train_embedder(
     Raises `MalformedError` for clusters that make no triplets, `OutOfRangeError` for training without pictures.
     """
     check_out(out)
-    network = Embedder(backbone, dim=settings.dim, power=settings.power)
-    metrics: list[dict[str, float]] = []
+    if settings.tuning.first_border is not Border.NONE:
+        backbone = with_stages(backbone)
+    network = Embedder(backbone, dim=settings.dim, power=settings.power, pooling=settings.pooling)
+    recording = Recording()
     if settings.loop.epochs:
         if pictures is None:
             raise OutOfRangeError(
                 f"{settings.loop.epochs} epochs need --catalog; --epochs 0 keeps the weights as they are"
             )
-        clusters = cluster_ids(pictures)
-        metrics = train(
+        recording = _train(
             network,
-            pictures.images,
-            clusters,
-            batches=cluster_batches(clusters, pictures.labels, settings=settings),
-            loss=lambda rows, wanted: triplet_loss(rows, wanted, margin=settings.margin, mining=settings.mining),
-            settings=settings.loop,
-            validate=_validator(network, gallery, validation),
+            pictures,
+            settings=settings,
+            validate=validator(network, validation, gallery=gallery),
+            resume=Resume(training_folder(out), notes or {}),
         )
     record = RunRecord(
         kind=Kind.EMBEDDER,
@@ -86,69 +112,51 @@ def train_embedder(
         dim=network.dim,
         head_dim=settings.dim,
         power=settings.power,
+        pooling=settings.pooling,
+        stages=stage_names(network),
         seed=settings.loop.seed,
         settings={"pictures": len(pictures) if pictures else 0, **(notes or {})},
-        metrics=metrics,
+        metrics=recording.history,
     )
-    write_run(out, record=record, network=network, backbone_file=backbone.file)
+    write_run(out, record=record, network=network, backbone_file=backbone.file, recording=recording)
+    if settings.dim:
+        console.print(head_sentence(network))
     return record
 
 
-def cluster_batches(
-    clusters: NDArray[np.int64], labels: tuple[str | None, ...], *, settings: EmbedderSettings
-) -> Batches:
-    """Return batches of P clusters x K views; an epoch shows about as many pictures as there are."""
-    rows_of = [np.flatnonzero(clusters == cluster) for cluster in range(int(clusters.max()) + 1)]
-    label_of = [labels[int(rows[0])] or "" for rows in rows_of]
-    by_label = {
-        label: np.array([cluster for cluster, own in enumerate(label_of) if own == label and len(rows_of[cluster]) > 1])
-        for label in sorted(set(label_of))
-    }
-    groups = [members for members in by_label.values() if len(members)]
-    wanted = max(2, settings.loop.batch // settings.views)
-    steps = max(1, len(clusters) // (wanted * settings.views))
+def _train(
+    network: Embedder,
+    pictures: PictureSet,
+    *,
+    settings: EmbedderSettings,
+    validate: Callable[[], dict[str, float]],
+    resume: Resume,
+) -> Recording:
+    clusters = cluster_ids(pictures)
+    own, metric = settings.clusters, settings.clusters.loss
+    proxies = None
+    if metric.has_proxies:
+        proxies = new_proxies(int(clusters.max()) + 1, network.dim, seed=settings.loop.seed)
 
-    def of(epoch: int) -> list[NDArray[np.int64]]:
-        rng = np.random.default_rng((settings.loop.seed, epoch))
-        return [one(rng) for _ in range(steps)]
+    def loss(outputs: Tensor | tuple[Tensor, Tensor], wanted: Tensor) -> Tensor:
+        return metric(outputs, wanted) if isinstance(outputs, Tensor) else metric(outputs[0], wanted, outputs[1])
 
-    def one(rng: np.random.Generator) -> NDArray[np.int64]:
-        chosen: list[int] = []
-        for kinds, group in enumerate(rng.permutation(len(groups))):
-            if len(chosen) >= wanted:
-                break
-            # Rounded up over the kinds still wanted; once those are used up, any further kind fills the step.
-            share = -(-(wanted - len(chosen)) // max(1, settings.labels_a_batch - kinds))
-            members = groups[group]
-            chosen += rng.choice(members, size=min(share, len(members)), replace=False).tolist()
-        return np.concatenate([_views(rows_of[cluster], settings.views, rng) for cluster in chosen])
-
-    return of
-
-
-def recall(
-    gallery: NDArray[np.float32], owners: list[str], queries: NDArray[np.float32], wanted: list[str]
-) -> dict[str, float]:
-    """Share of queries whose own cluster owns the nearest, or one of the five nearest, gallery rows; exact search."""
-    nearest = np.argsort(-(queries @ gallery.T), axis=1, kind="stable")[:, :5]
-    names = np.array(owners)
-    right = names[nearest] == np.array(wanted)[:, None]
-    return {"recall@1": float(right[:, 0].mean()), "recall@5": float(right.any(axis=1).mean())}
-
-
-def _validator(
-    network: Embedder, gallery: PictureSet | None, validation: PictureSet | None
-) -> Callable[[], dict[str, float]]:
-    if gallery is None or validation is None:
-        return dict
-
-    def validate() -> dict[str, float]:
-        rows, queries = (evaluate(network, part.images).numpy() for part in (gallery, validation))
-        return recall(rows, list(gallery.clusters), queries, list(validation.clusters))
-
-    return validate
-
-
-def _views(rows: NDArray[np.int64], views: int, rng: np.random.Generator) -> NDArray[np.int64]:
-    """Draw `views` pictures of one cluster; fewer pictures than that come several times, each augmented differently."""
-    return rng.choice(rows, size=views, replace=len(rows) < views)
+    return fine_tune(
+        network,
+        pictures.images,
+        clusters,
+        batches=cluster_batches(
+            clusters,
+            pictures.labels,
+            batch=settings.loop.batch,
+            views=own.views,
+            labels_a_batch=own.labels_a_batch,
+            seed=settings.loop.seed,
+        ),
+        loss=loss,
+        loop=settings.loop,
+        tuning=settings.tuning,
+        validate=validate,
+        resume=resume,
+        proxies=proxies,
+    )

@@ -46,8 +46,8 @@ PRESETS = {
 }
 
 
-class Preprocess(nn.Module):
-    """The layer that applies a `Preprocessing`: one multiplication and one addition per channel."""
+class Normalize(nn.Module):
+    """Float RGB pixels 0..255 in [B, 3, S, S] to the backbone's input: a multiplication and an addition per channel."""
 
     def __init__(self, preprocessing: Preprocessing) -> None:
         super().__init__()
@@ -58,12 +58,20 @@ class Preprocess(nn.Module):
         self.register_buffer("gain", (preprocessing.scale / std).float().view(1, 3, 1, 1), persistent=False)
         self.register_buffer("bias", (-mean / std).float().view(1, 3, 1, 1), persistent=False)
 
-    def forward(self, images: Tensor) -> Tensor:
-        """Turn uint8 [B, S, S, 3] into float [B, 3, S, S]."""
-        return self.normalize(images.permute(0, 3, 1, 2).float())
-
-    def normalize(self, planes: Tensor) -> Tensor:
-        """Turn float RGB pixels 0..255 in [B, 3, S, S] into the backbone's input."""
+    def forward(self, planes: Tensor) -> Tensor:
+        """Normalize [B, 3, S, S]."""
         if self.reverse:
             planes = torch.cat((planes[:, 2:3], planes[:, 1:2], planes[:, 0:1]), dim=1)
         return planes * cast(Tensor, self.gain) + cast(Tensor, self.bias)
+
+
+class Preprocess(nn.Module):
+    """The layer that applies a `Preprocessing` to pictures as they come."""
+
+    def __init__(self, preprocessing: Preprocessing) -> None:
+        super().__init__()
+        self.normalize = Normalize(preprocessing)
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Turn uint8 [B, S, S, 3] into float [B, 3, S, S]."""
+        return cast(Tensor, self.normalize(images.permute(0, 3, 1, 2).float()))

@@ -17,7 +17,13 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from catalog.errors import MalformedError, NotFoundError
 from training.backbones import ONNX_FILE, BackboneSpec, rebuild
-from training.networks import Classifier, Embedder, Kind, Network
+from training.curves import write_curves
+from training.logs import write_events
+from training.networks import Classifier, Embedder, Fused, Kind, Network
+from training.poolings import Pooling
+from training.recording import Recording
+from training.resume import forget_training
+from training.stages import StagedBackbone
 
 SCHEMA_VERSION = 1
 RUN_FILE, CHECKPOINT_FILE = "run.json", "checkpoint.pt"
@@ -32,11 +38,16 @@ class RunRecord(BaseModel):
     kind: Kind
     backbone: BackboneSpec
     size_px: int
-    dim: int  # D of an embedder, P of a classifier's pooled features
-    head_dim: int  # 0: the features themselves; V for a classifier
+    dim: int  # D of an embedder, P of the pooled features of a classifier or fused network
+    head_dim: int  # 0: no linear layer below the embedding; V for a classifier
     power: float = 1.0
     unit_head: bool = False
     labels: tuple[str, ...] = ()
+    temperature: float = 1.0  # of the probabilities
+    pooling: Pooling | None = None  # of the stages below the embedding; None embeds the features
+    embedding_dim: int = 0  # D of a fused network
+    stages: tuple[str, ...] = ()  # the layers or tensors that are pooled
+    coarse_labels: tuple[str, ...] = ()  # of the second level, which helped training only
     seed: int = 0
     settings: dict[str, Any] = Field(default_factory=dict)
     metrics: list[dict[str, float]] = Field(default_factory=list)  # one entry an epoch
@@ -54,13 +65,43 @@ class Run:
 def build_network(record: RunRecord, *, folder: Path) -> Network:
     """Make the network that `record` describes, with fresh weights."""
     backbone = rebuild(record.backbone, folder=folder)
-    if record.kind is Kind.CLASSIFIER:
-        return Classifier(backbone, labels=len(record.labels), power=record.power, unit_head=record.unit_head)
-    return Embedder(backbone, dim=record.head_dim, power=record.power)
+    if record.kind is Kind.EMBEDDER:
+        return Embedder(backbone, dim=record.head_dim, power=record.power, pooling=record.pooling)
+    labels, coarse = len(record.labels), len(record.coarse_labels)
+    if record.kind is Kind.FUSED:
+        return Fused(
+            backbone,
+            labels=labels,
+            dim=record.head_dim,
+            pooling=record.pooling,
+            power=record.power,
+            unit_head=record.unit_head,
+            coarse_labels=coarse,
+            temperature=record.temperature,
+        )
+    return Classifier(
+        backbone,
+        labels=labels,
+        power=record.power,
+        unit_head=record.unit_head,
+        coarse_labels=coarse,
+        temperature=record.temperature,
+    )
 
 
-def write_run(out: Path, *, record: RunRecord, network: Network, backbone_file: Path | None) -> Path:
-    """Write a run folder beside its place and move it there; return `out`."""
+def stage_names(network: Embedder | Fused) -> tuple[str, ...]:
+    """Return the names of the stages that a network pools, none where it embeds the features."""
+    backbone = network.backbone
+    return backbone.stage_nodes if network.pooling and isinstance(backbone, StagedBackbone) else ()
+
+
+def write_run(
+    out: Path, *, record: RunRecord, network: Network, backbone_file: Path | None, recording: Recording | None = None
+) -> Path:
+    """Write a run folder beside its place and move it there; return `out`.
+
+    A `recording` adds its curves and logs. The state that was kept for resuming is removed.
+    """
     check_out(out)
     partial = out.with_name(f".{out.name}.{os.getpid()}.partial")
     old = out.with_name(f".{out.name}.{os.getpid()}.old")
@@ -71,19 +112,28 @@ def write_run(out: Path, *, record: RunRecord, network: Network, backbone_file: 
         if backbone_file is not None:
             shutil.copyfile(backbone_file, partial / ONNX_FILE)
         (partial / RUN_FILE).write_text(record.model_dump_json(indent=2) + "\n", encoding="utf-8")
+        if recording is not None and recording.losses:
+            write_curves(recording, partial, title=out.name)
+            write_events(recording, partial)
         if out.exists():
             out.rename(old)
         partial.rename(out)
     finally:
         shutil.rmtree(partial, ignore_errors=True)
         shutil.rmtree(old, ignore_errors=True)
+    forget_training(out)
     return out
 
 
 def check_out(out: Path) -> None:
-    """Refuse a place that holds something other than a run, before hours are spent on one."""
+    """Refuse a place that holds something other than a run, or cannot be written to, before hours are spent on one."""
     if out.exists() and not (out / RUN_FILE).is_file():
         raise MalformedError(f"{out} exists and is not a run folder; choose another --out or remove it")
+    place = out.absolute().parent
+    while not place.exists():
+        place = place.parent
+    if not place.is_dir() or not os.access(place, os.W_OK | os.X_OK):
+        raise MalformedError(f"{out} cannot be made, since {place} is not a folder that may be written to")
 
 
 def read_run(folder: Path, *, kind: Kind | None = None) -> Run:
@@ -97,7 +147,9 @@ def read_run(folder: Path, *, kind: Kind | None = None) -> Run:
     network = build_network(record, folder=folder)
     file = folder / CHECKPOINT_FILE
     try:
-        network.load_state_dict(torch.load(file, map_location="cpu", weights_only=True))
+        state = torch.load(file, map_location="cpu", weights_only=True)
+        # What ONNX files became was once called `graph`.
+        network.load_state_dict({name.replace("backbone.graph.", "backbone.body.", 1): state[name] for name in state})
     except (OSError, RuntimeError, EOFError, pickle.UnpicklingError) as error:
         raise MalformedError(
             f"{file} does not hold the network of {RUN_FILE} ({str(error).splitlines()[0]}); train it again"

@@ -32,12 +32,16 @@ TOKEN_BUDGET = 2_000_000  # small shops are read more often, so that their vecto
 MIN_EPOCHS, MAX_EPOCHS = 5, 30
 MODELS = ("skipgram", "cbow")
 SENTENCES = ("mean", "unit_mean")
+SETTINGS_FILE = "words.json"
 _M_PERTURB = -6  # of malloc.h
 
 
 @dataclass(frozen=True)
 class WordsSummary:
-    """What was trained: `texts` different texts with `tokens` words, of which `vocabulary` different ones were kept."""
+    """What was trained: `texts` different texts with `tokens` words, of which `vocabulary` different ones were kept.
+
+    `bad_rows` of the catalogs were skipped.
+    """
 
     out: Path
     texts: int
@@ -46,6 +50,7 @@ class WordsSummary:
     dim: int
     min_count: int
     epochs: int
+    bad_rows: int = 0
 
 
 def train_words_from_catalogs(
@@ -71,12 +76,16 @@ def train_words_from_catalogs(
     many as make about 2 M words, between 5 and 30. Only `threads=1` is reproducible. Raises `OutOfRangeError` for a
     setting, `NotFoundError` for a missing file and `MalformedError` when there is no usable text.
     """
+    _check_out(out)
+    if seed < 0:
+        raise OutOfRangeError(f"seed is {seed}, at least 0 is needed")
     _check(dim=dim, min_count=min_count, bucket=bucket, epochs=epochs, threads=threads)
     _check_choice("model", model, MODELS)
     _check_choice("sentence", sentence, SENTENCES)
     if not 1 <= min_n <= max_n:
         raise OutOfRangeError(f"subwords of {min_n} to {max_n} letters: 1 <= min_n <= max_n is needed")
-    corpus = sorted(corpus_lines(catalogs, splits=splits, ascii_only=ascii_only))
+    lines, bad_rows = corpus_lines(catalogs, splits=splits, ascii_only=ascii_only)
+    corpus = sorted(lines)
     # fastText takes no seed here; the order of its lines is what can be drawn, and categories must not come one by one.
     random.Random(seed).shuffle(corpus)
     counts = Counter(word for line in corpus for word in line.split())
@@ -95,7 +104,7 @@ def train_words_from_catalogs(
         )
     options = {"model": model, "dim": dim, "minCount": min_count, "bucket": bucket, "epoch": epochs}
     options |= {"minn": min_n, "maxn": max_n, "thread": threads}
-    summary = WordsSummary(out, len(corpus), tokens, vocabulary, dim, min_count, epochs)
+    summary = WordsSummary(out, len(corpus), tokens, vocabulary, dim, min_count, epochs, bad_rows)
     settings = {
         "seed": seed,
         "sentence": sentence,
@@ -111,19 +120,29 @@ def default_min_count(tokens: int) -> int:
     return max(1, min(PAPER_MIN_COUNT, tokens // TOKENS_PER_COUNT))
 
 
-def corpus_lines(catalogs: Sequence[Path], *, splits: Sequence[str] | None, ascii_only: bool) -> set[str]:
-    """Return each different cleaned text once: forty photos of a product must not count its words forty times."""
+def corpus_lines(catalogs: Sequence[Path], *, splits: Sequence[str] | None, ascii_only: bool) -> tuple[set[str], int]:
+    """Return each different cleaned text once, and how many bad rows were skipped.
+
+    Once, since forty photos of a product must not count its words forty times.
+    """
     lines: set[str] = set()
+    bad_rows = 0
     for path in catalogs:
-        for category_path, title, description in _texts(path, splits=splits):
-            parts = (words(text, ascii_only=ascii_only) for text in (category_path, title, description))
+        for texts in _texts(path, splits=splits):
+            if texts is None:
+                bad_rows += 1
+                continue
+            parts = (words(text, ascii_only=ascii_only) for text in texts)
             if line := " ".join(word for part in parts for word in part):
                 lines.add(line)
-    return lines
+    return lines, bad_rows
 
 
-def _texts(path: Path, *, splits: Sequence[str] | None) -> Iterator[tuple[str, str, str]]:
-    """Yield category path, title and description of every row; a plain text table has neither products nor splits."""
+def _texts(path: Path, *, splits: Sequence[str] | None) -> Iterator[tuple[str, str, str] | None]:
+    """Yield category path, title and description of every row, None for a bad one.
+
+    A plain text table has neither products nor splits.
+    """
     if not path.is_file():
         raise NotFoundError(f"no catalog at {path}")
     if path.suffix.lower() == ".csv" and "product_id" not in _header(path):
@@ -132,6 +151,8 @@ def _texts(path: Path, *, splits: Sequence[str] | None) -> Iterator[tuple[str, s
     for row in iter_rows(path, splits=splits):
         if isinstance(row, Product):
             yield row.category_path, row.title, row.description
+        else:
+            yield None
 
 
 def _plain_texts(path: Path) -> Iterator[tuple[str, str, str]]:
@@ -167,8 +188,8 @@ def _train_into(out: Path, corpus: list[str], *, options: dict[str, Any], settin
         with (folder / "words.bin").open("rb") as file:
             settings["sha256"] = hashlib.file_digest(file, "sha256").hexdigest()
         written = json.dumps({**settings, "out": out.name}, indent=2, ensure_ascii=False)
-        (folder / "words.json").write_text(written + "\n", encoding="utf-8")
-        for file_name in ("words.bin", "words.json"):
+        (folder / SETTINGS_FILE).write_text(written + "\n", encoding="utf-8")
+        for file_name in ("words.bin", SETTINGS_FILE):
             os.replace(folder / file_name, out / file_name)  # noqa: PTH105 - same file system, one step
 
 
@@ -188,6 +209,12 @@ def _zeroed_memory() -> Iterator[None]:
         yield
     finally:
         mallopt(_M_PERTURB, 0)
+
+
+def _check_out(out: Path) -> None:
+    """Refuse a place that holds something other than word vectors."""
+    if out.exists() and not (out / SETTINGS_FILE).is_file() and not (out.is_dir() and not any(out.iterdir())):
+        raise MalformedError(f"{out} exists and holds no word vectors; choose another --out or remove it")
 
 
 def _check(**settings: int | None) -> None:

@@ -88,8 +88,9 @@ def test_preprocessing_must_be_named_for_an_unknown_file(tmp_path):
         file_backbone(file)
     with pytest.raises(NotFoundError, match=r"no tensor 'pool'; its outputs are maps"):
         file_backbone(file, features="pool", preprocessing=PRESETS["unit"])
-    with pytest.raises(OutOfRangeError, match="--size-px is 32"):
-        file_backbone(file, size_px=32, preprocessing=PRESETS["unit"])
+    with pytest.raises(OutOfRangeError, match="--size-px is 0, at least 1"):
+        file_backbone(file, size_px=0, preprocessing=PRESETS["unit"])
+    assert file_backbone(file, size_px=32, preprocessing=PRESETS["unit"]).spec.size_px == 32  # its maps are averaged
     backbone = file_backbone(file, preprocessing=PRESETS["unit"])
     assert (backbone.spec.dim, backbone.spec.size_px, backbone.spec.features) == (5, 16, "maps")
     assert backbone.module(torch.rand(2, 3, 16, 16)).shape == (2, 5)

@@ -10,9 +10,10 @@ import torch
 
 from catalog.errors import MalformedError, NotFoundError, OutOfRangeError
 from training.__main__ import main
+from training.answers import recall
+from training.batches import cluster_batches
 from training.data import load_pictures
-from training.embedder import EmbedderSettings, cluster_batches, recall
-from training.loop import LoopSettings, evaluate
+from training.loop import evaluate
 from training.networks import Kind
 from training.runs import read_run
 
@@ -77,6 +78,25 @@ def test_a_frozen_backbone_gets_the_best_linear_layer(classifier_run, color_cata
         (["--device", "abacus"], OutOfRangeError, "known are cpu and cuda"),
         (["--sample-views", "2"], MalformedError, "is not the sample shop"),
         (["--split", "holidays"], MalformedError, "has no rows in split holidays"),
+        (["--label-smoothing", "5"], OutOfRangeError, "--label-smoothing is 5.0, expected 0 to below 1"),
+        (["--freeze", "backbone", "--penalty", "nan"], OutOfRangeError, "--penalty is nan, expected a number of at"),
+        (["--size-px", "0"], OutOfRangeError, "--size-px is 0, small needs at least 16"),
+        (["--size-px", "-5"], OutOfRangeError, "--size-px is -5, small needs at least 16"),
+        (["--seed", "-1"], OutOfRangeError, "--seed is -1, at least 0 is needed"),
+        (["--cached-views", "2"], OutOfRangeError, "--cached-views needs --freeze or --steps two"),
+        (["--freeze", "stage1", "--cached-views", "-2"], OutOfRangeError, "cached views -2"),
+        (["--steps", "two", "--epochs", "1"], OutOfRangeError, "--first-epochs 0 of 1 epochs; both steps need"),
+        (["--first-epochs", "1"], MalformedError, "--first-epochs and --second-lr need --steps two"),
+        (["--steps", "two", "--second-lr", "nan"], OutOfRangeError, "--second-lr is nan"),
+        (["--levels", "two"], MalformedError, "48 of 48 pictures have no second level"),
+        (["--levels", "two", "--coarse-weight", "0"], OutOfRangeError, "--levels two needs one above 0"),
+        (["--calibrate-share", "1"], OutOfRangeError, "--calibrate-share is 1.0, expected 0 to below 1"),
+        (["--calibrate-split", "val"], MalformedError, "--calibrate-split val is trained on too"),
+        (
+            ["--freeze", "stage1", "--cached-views", "1", "--half-size-epochs", "1"],
+            OutOfRangeError,
+            "--cached-views excludes --half-size-epochs",
+        ),
     ],
 )
 def test_mistakes_are_sentences_and_leave_nothing(arguments, error, sentence, color_catalog, tmp_path):
@@ -91,6 +111,31 @@ def test_a_folder_that_is_no_run_is_not_replaced(color_catalog, tmp_path):
     with pytest.raises(MalformedError, match="exists and is not a run folder"):
         main(["classifier", "--catalog", str(color_catalog), "--out", str(tmp_path)])
     assert (tmp_path / "thesis.txt").exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "error", "sentence"),
+    [
+        (["--metric-weight", "nan"], OutOfRangeError, "--metric-weight is nan"),
+        (["--dim", "-1"], OutOfRangeError, "--dim is -1, at least 0 is needed"),
+        (["--loss", "hinge", "--mining", "semi-hard"], OutOfRangeError, "the loss hinge knows all and hard"),
+        (["--loss", "supcon", "--mining", "hard"], OutOfRangeError, "the loss supcon takes none"),
+        (["--margin", "-1"], OutOfRangeError, "--margin is -1.0, expected a number above 0"),
+        (["--views", "1"], OutOfRangeError, "views 1, labels a batch 0: needed are at least 2 and 0"),
+        (["--batch", "6"], OutOfRangeError, "--batch is 6, two clusters of 4 views need 8"),
+    ],
+)
+def test_mistakes_of_a_fused_network_are_sentences(arguments, error, sentence, color_catalog, tmp_path):
+    with pytest.raises(error, match=sentence):
+        main(["fused", "--catalog", str(color_catalog), "--out", str(tmp_path / "run"), *arguments])
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("verb", ["classifier", "embedder", "fused"])
+def test_a_place_that_cannot_be_made_is_refused_before_training(verb, color_catalog, tmp_path):
+    (tmp_path / "file").write_text("no folder")
+    with pytest.raises(MalformedError, match=r"cannot be made, since .*file is not a folder that may be written to"):
+        main([verb, "--catalog", str(color_catalog), "--out", str(tmp_path / "file" / "run")])
 
 
 def test_an_interrupted_training_leaves_no_run(classifier_run, color_catalog, tmp_path, monkeypatch):
@@ -128,8 +173,7 @@ def test_recall_by_hand():
 def test_batches_hold_views_of_alike_clusters():
     clusters = np.repeat(np.arange(40), 3)
     labels = tuple(f"label {cluster % 5}" for cluster in clusters)
-    settings = EmbedderSettings(loop=LoopSettings(epochs=1, batch=24, learning_rate=0.1), views=3, labels_a_batch=2)
-    steps = cluster_batches(clusters, labels, settings=settings)(0)
+    steps = cluster_batches(clusters, labels, batch=24, views=3, labels_a_batch=2, seed=0)(0)
     assert len(steps) == 120 // 24
     for rows in steps:
         found, counts = np.unique(clusters[rows], return_counts=True)

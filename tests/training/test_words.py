@@ -34,15 +34,15 @@ def test_the_corpus_is_category_title_and_description_once_each(tmp_path):
     row = {"category_path": "Jewelry > Rings", "description": "18k gold & shiny."}
     catalog = write(tmp_path / "c.csv", [product(0, "The NEAT ring", **row), product(1, "The neat ring!", **row)])
     plain = write(tmp_path / "t.csv", [{"title": "Blue shoe", "price": "3"}, {"title": "", "price": "4"}])
-    lines = corpus_lines([catalog, plain], splits=None, ascii_only=False)
-    assert lines == {"jewelry rings neat ring gold shiny", "blue shoe"}
+    found = corpus_lines([catalog, plain], splits=None, ascii_only=False)
+    assert found == ({"jewelry rings neat ring gold shiny", "blue shoe"}, 0)
 
 
 def test_splits_and_ascii(tmp_path):
     rows = [product(0, "blue café"), product(1, "red кольцо") | {"split": "b"}]
     catalog = write(tmp_path / "c.csv", rows)
-    assert corpus_lines([catalog], splits=["b"], ascii_only=False) == {"red кольцо"}
-    assert corpus_lines([catalog], splits=None, ascii_only=True) == {"blue cafe", "red"}
+    assert corpus_lines([catalog], splits=["b"], ascii_only=False)[0] == {"red кольцо"}
+    assert corpus_lines([catalog], splits=None, ascii_only=True)[0] == {"blue cafe", "red"}
 
 
 @pytest.mark.parametrize(
@@ -167,3 +167,27 @@ def test_like_categories_are_closer_than_unlike_ones(tmp_path):
         ("necklases", "necklace", "keyboard"),  # misspelt: known by its subwords only
     ]:
         assert cosine(word, like) > cosine(word, unlike) + 0.1, (word, like, unlike)
+
+
+def test_bad_rows_are_counted(tmp_path):
+    rows = [product(number, f"blue shoe {'abcdefgh'[number]}") for number in range(8)]
+    rows.append({**product(9, "no price"), "image": ""})
+    catalog = write(tmp_path / "c.csv", rows)
+    summary = train_words_from_catalogs([catalog], out=tmp_path / "words", dim=4, min_count=1)
+    assert summary.bad_rows == 1
+    assert json.loads((tmp_path / "words" / "words.json").read_text())["bad_rows"] == 1
+
+
+def test_a_folder_of_something_else_is_not_written_to(tmp_path):
+    catalog = write(tmp_path / "c.csv", [product(0, "blue shoe")])
+    place = tmp_path / "photos"
+    place.mkdir()
+    (place / "one.jpg").write_bytes(b"")
+    with pytest.raises(MalformedError, match="photos exists and holds no word vectors"):
+        train_words_from_catalogs([catalog], out=place, min_count=1)
+    assert [path.name for path in place.iterdir()] == ["one.jpg"]
+
+
+def test_a_seed_below_zero_is_a_sentence(tmp_path):
+    with pytest.raises(OutOfRangeError, match="seed is -1, at least 0 is needed"):
+        train_words_from_catalogs([tmp_path / "none.csv"], out=tmp_path / "words", seed=-1)

@@ -1,0 +1,205 @@
+"""Pictures with labels and clusters in, a run folder with one network that gives both class and feature out.
+
+The loss is the cross entropy of the labels plus a weight times a loss on the clusters, each step with several pictures
+of each of its clusters.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from torch import Tensor
+
+from catalog.errors import OutOfRangeError
+from catalog.terminal import console
+from training.answers import validator
+from training.backbones import Backbone
+from training.batches import cluster_batches
+from training.calibration import hold_out
+from training.classifier import LabelSettings, fit_head, label_loss, temperature
+from training.data import PictureSet, cluster_ids, coarse_ids, label_ids, subset
+from training.embedder import ClusterSettings
+from training.frozen import Border
+from training.loop import LoopSettings
+from training.losses import LossName, MetricLoss
+from training.networks import Fused, Kind, head_sentence
+from training.poolings import Pooling
+from training.recording import Recording
+from training.resume import Resume, training_folder
+from training.runs import RunRecord, check_out, stage_names, write_run
+from training.stages import with_stages
+from training.tuning import Tuning, fine_tune, new_proxies
+
+
+@dataclass(frozen=True)
+class FusedSettings:
+    """`dim` 0 embeds without a linear layer; `pooling` None embeds the features; `metric_weight` weighs the clusters.
+
+    With the border at the backbone only the heads learn: the labels' by logistic regression, the embedding's as usual.
+    `unit_head` gives the labels' head features of unit length.
+    """
+
+    loop: LoopSettings
+    dim: int = 128
+    power: float = 1.0
+    pooling: Pooling | None = Pooling.SAM
+    unit_head: bool = False
+    metric_weight: float = 1.0
+    labels: LabelSettings = field(default_factory=LabelSettings)
+    clusters: ClusterSettings = field(
+        default_factory=lambda: ClusterSettings(loss=MetricLoss(LossName.HINGE), labels_a_batch=0)
+    )
+    tuning: Tuning = field(default_factory=Tuning)
+
+    def __post_init__(self) -> None:
+        if self.dim < 0:
+            raise OutOfRangeError(f"--dim is {self.dim}, at least 0 is needed")
+        if not (math.isfinite(self.metric_weight) and self.metric_weight >= 0):
+            raise OutOfRangeError(f"--metric-weight is {self.metric_weight}, expected a number of at least 0")
+        if self.tuning.heads_only and self.labels.coarse_weight:
+            raise OutOfRangeError("two levels need layers that learn; --freeze backbone leaves only the heads")
+        self.clusters.check(self.loop)
+        self.tuning.check(self.loop)
+
+
+@dataclass(frozen=True)
+class _Targets:
+    """Labels, clusters and, with two levels, coarse labels of N pictures: `numbers` is int64 [N, 2 or 3]."""
+
+    labels: tuple[str, ...]
+    coarse_labels: tuple[str, ...]
+    numbers: NDArray[np.int64]
+
+
+def train_fused(
+    pictures: PictureSet,
+    *,
+    validation: PictureSet | None,
+    backbone: Backbone,
+    settings: FusedSettings,
+    out: Path,
+    gallery: PictureSet | None = None,
+    calibration: PictureSet | None = None,
+    notes: dict[str, Any] | None = None,
+) -> RunRecord:
+    """Train and write the run `out`; `validation` and `gallery` have the network's size and are never trained on.
+
+    After every epoch the labels of `validation` are guessed, and each of its pictures is searched among `gallery`.
+    `calibration` pictures set the temperature (None: those held out by `calibrate_share`, if any). Raises
+    `MalformedError` for pictures without labels, clusters without pairs, or a loss that diverges.
+    """
+    check_out(out)
+    targets = _targets(pictures, settings)
+    rows, held = hold_out(pictures.labels, settings.labels.calibrate_share)
+    if settings.tuning.first_border is not Border.NONE:
+        backbone = with_stages(backbone)
+    network = Fused(
+        backbone,
+        labels=len(targets.labels),
+        dim=settings.dim,
+        pooling=settings.pooling,
+        power=settings.power,
+        unit_head=settings.unit_head or settings.tuning.heads_only,
+        coarse_labels=len(targets.coarse_labels),
+    )
+    recording = _train(
+        network,
+        pictures,
+        targets,
+        rows=rows,
+        settings=settings,
+        validate=validator(network, validation, labels=targets.labels, gallery=gallery),
+        resume=Resume(training_folder(out), notes or {}),
+    )
+    record = RunRecord(
+        kind=Kind.FUSED,
+        backbone=backbone.spec,
+        size_px=backbone.spec.size_px,
+        dim=backbone.spec.dim,
+        head_dim=settings.dim,
+        power=settings.power,
+        unit_head=network.unit_head,
+        labels=targets.labels,
+        temperature=temperature(network, calibration, subset(pictures, held), targets.labels),
+        pooling=settings.pooling,
+        embedding_dim=network.dim,
+        stages=stage_names(network),
+        coarse_labels=targets.coarse_labels,
+        seed=settings.loop.seed,
+        settings={"pictures": len(rows), **(notes or {})},
+        metrics=recording.history,
+    )
+    write_run(out, record=record, network=network, backbone_file=backbone.file, recording=recording)
+    if settings.dim:
+        console.print(head_sentence(network))
+    return record
+
+
+def _train(
+    network: Fused,
+    pictures: PictureSet,
+    targets: _Targets,
+    *,
+    rows: NDArray[np.int64],
+    settings: FusedSettings,
+    validate: Callable[[], dict[str, float]],
+    resume: Resume,
+) -> Recording:
+    clusters = targets.numbers[:, 1]
+    if settings.tuning.heads_only:
+        fit_head(network, pictures.images[rows], targets.numbers[rows, 0], settings.labels, seed=settings.loop.seed)
+        if not settings.dim:
+            return Recording(history=[{"epoch": 1.0, **validate()}])
+    proxies = None
+    if settings.clusters.loss.has_proxies:
+        proxies = new_proxies(int(clusters.max()) + 1, network.dim, seed=settings.loop.seed)
+    return fine_tune(
+        network,
+        pictures.images,
+        targets.numbers,
+        batches=cluster_batches(
+            clusters,
+            pictures.labels,
+            batch=settings.loop.batch,
+            views=settings.clusters.views,
+            labels_a_batch=settings.clusters.labels_a_batch,
+            seed=settings.loop.seed,
+            rows=rows,
+            singles=True,
+        ),
+        loss=lambda outputs, wanted: joint_loss(outputs, wanted, settings),
+        loop=settings.loop,
+        tuning=settings.tuning,
+        validate=validate,
+        resume=resume,
+        proxies=proxies,
+    )
+
+
+def joint_loss(outputs: Any, wanted: Tensor, settings: FusedSettings) -> Tensor:
+    """Return the loss of what a fused network learns from; `wanted` is [B, 2 or 3]: label, cluster, coarse label."""
+    proxies = None
+    if isinstance(outputs[0], tuple):
+        outputs, proxies = outputs
+    logits, embedding, *coarse = outputs
+    clusters = settings.metric_weight * settings.clusters.loss(embedding, wanted[:, 1], proxies)
+    if settings.tuning.heads_only:  # the labels' head is the best one already
+        return clusters
+    levels = (logits, coarse[0]) if coarse else logits
+    return label_loss(levels, wanted[:, ::2] if coarse else wanted[:, 0], settings.labels) + clusters
+
+
+def _targets(pictures: PictureSet, settings: FusedSettings) -> _Targets:
+    labels, label_numbers = label_ids(pictures)
+    columns = [label_numbers, cluster_ids(pictures)]
+    coarse_labels: tuple[str, ...] = ()
+    if settings.labels.coarse_weight:
+        coarse_labels, coarse = coarse_ids(pictures)
+        columns.append(coarse)
+    return _Targets(labels, coarse_labels, np.stack(columns, axis=1))
