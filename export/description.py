@@ -1,4 +1,4 @@
-"""The words of a model repository: tensor and model names, and what a network, an ensemble and a whole repository are.
+"""The words of a model repository: tensor and model names, and what a network, `photo` and a whole repository are.
 
 Only types, checked when they are made; `export.contract` reads and writes them and is where to import them from.
 """
@@ -22,17 +22,21 @@ class Tensor(StrEnum):
 
 
 class Model(StrEnum):
-    """Names of the models in a repository. `PHOTO` answers for both networks in one request."""
+    """Names of the models in a repository. `PHOTO` answers all tensors: an ensemble of the others or fused."""
 
     EMBEDDER = "embedder"
     CLASSIFIER = "classifier"
     PHOTO = "photo"
 
 
-# The networks behind `photo` and what each of them answers.
+# The networks behind an ensemble `photo` and what each of them answers.
 NETWORK_OUTPUTS: dict[Model, tuple[Tensor, ...]] = {
     Model.EMBEDDER: (Tensor.EMBEDDING,),
     Model.CLASSIFIER: (Tensor.PROBABILITIES, Tensor.POOLED),
+}
+# The same for a `photo` that is one fused network.
+FUSED_OUTPUTS: dict[Model, tuple[Tensor, ...]] = {
+    Model.PHOTO: (Tensor.EMBEDDING, Tensor.PROBABILITIES, Tensor.POOLED),
 }
 
 
@@ -45,7 +49,8 @@ class RepositoryInfo:
     """What a model repository serves: everything a caller must know to use it.
 
     `size_px` is S of the image input; `labels` are the classifier's V labels in the order of its output; `spaces` maps
-    model name to space id (a hash of checkpoint, preprocessing and head: equal ids mean comparable vectors).
+    model name to space id (a hash of checkpoint, preprocessing and head: equal ids mean comparable vectors), one for
+    each network: those of the ensemble, or `photo` alone where it is a fused network.
     """
 
     size_px: int
@@ -54,6 +59,11 @@ class RepositoryInfo:
     labels: tuple[str, ...]
     spaces: dict[str, str]
     max_batch: int
+
+    @property
+    def networks(self) -> dict[Model, tuple[Tensor, ...]]:
+        """The networks that run, and what each of them answers."""
+        return FUSED_OUTPUTS if Model.PHOTO in self.spaces else NETWORK_OUTPUTS
 
 
 @dataclass(frozen=True)
@@ -103,8 +113,11 @@ class ModelDescription:
 
 
 @dataclass(frozen=True)
-class EnsembleDescription:
-    """The ensemble `photo`, which hands one image to several networks; `spaces` maps their names to their space ids."""
+class PhotoDescription:
+    """The model `photo`: an ensemble that hands one image to several networks, or a fused network.
+
+    `spaces` maps the networks' names to their space ids; a fused one has its own name there.
+    """
 
     size_px: int
     outputs: Mapping[Tensor, int]

@@ -17,11 +17,17 @@ from torch import Tensor, nn
 from catalog.errors import OutOfRangeError
 from catalog.pictures import FIT
 from export import contract, parity
-from training.networks import Classifier, Embedder
+from training.networks import Classifier, Embedder, Fused, Kind
 from training.runs import Run, read_run
 
 OPSET = 18
 PRECISIONS = ("fp32",)
+# The kind of run behind each model; a fused network takes the place of the ensemble.
+KINDS = {
+    contract.Model.EMBEDDER: Kind.EMBEDDER,
+    contract.Model.CLASSIFIER: Kind.CLASSIFIER,
+    contract.Model.PHOTO: Kind.FUSED,
+}
 _EXAMPLE_BATCH = 2  # anything but 1, which the exporter would take for a constant
 
 
@@ -44,6 +50,18 @@ class EmbedderGraph(nn.Module):
     def forward(self, image: Tensor) -> Tensor:
         """Return unit embeddings."""
         return cast(Tensor, self.network(image))
+
+
+class FusedGraph(nn.Module):
+    """Uint8 [B, S, S, 3] in, `embedding` [B, D], `probabilities` [B, V] and `pooled` [B, P] out, in one pass."""
+
+    def __init__(self, network: Fused) -> None:
+        super().__init__()
+        self.network = network
+
+    def forward(self, image: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Return unit embeddings, probabilities and unit features."""
+        return self.network.answers(image)
 
 
 class ClassifierGraph(nn.Module):
@@ -69,8 +87,8 @@ def export_run(
     if precision not in PRECISIONS:
         raise OutOfRangeError(f"--precision is {precision}, only {', '.join(PRECISIONS)} is built so far")
     run = read_run(checkpoint)
-    if run.record.kind.value != model.value:
-        raise OutOfRangeError(f"{checkpoint} holds a run of kind '{run.record.kind}', expected '{model}'")
+    if run.record.kind is not (wanted := KINDS[model]):
+        raise OutOfRangeError(f"{checkpoint} holds a run of kind '{run.record.kind}', expected '{wanted}'")
     graph, outputs = _graph(run)
     onnx = to_onnx(graph, size_px=run.record.size_px, outputs=[tensor.value for tensor in outputs])
     cosine = parity.check(graph, onnx, size_px=run.record.size_px)
@@ -110,18 +128,26 @@ def space_id(run: Run) -> str:
     """
     record = run.record
     hasher = hashlib.sha256()
-    settings = (
+    # Settings that came later count only where they are used, so that older networks keep their ids.
+    unnamed = {"stages"} if record.backbone.stages is None else None
+    settings: tuple[object, ...] = (
         record.kind.value,
         FIT.value,
         record.size_px,
-        record.backbone.model_dump_json(),
+        record.backbone.model_dump_json(exclude=unnamed),
         record.head_dim,
         record.power,
         record.unit_head,
         record.labels,
     )
+    if record.pooling is not None:
+        settings += (record.pooling.value, record.stages)
+    if record.temperature != 1:
+        settings += (record.temperature,)
     hasher.update(repr(settings).encode())
     for name, tensor in sorted(run.network.state_dict().items()):
+        if name.startswith("coarse_head."):  # of training only
+            continue
         hasher.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
         hasher.update(tensor.contiguous().numpy().tobytes())
     return hasher.hexdigest()[:32]
@@ -141,6 +167,7 @@ def _graph(run: Run) -> tuple[nn.Module, dict[contract.Tensor, int]]:
     record = run.record
     if isinstance(run.network, Embedder):
         return EmbedderGraph(run.network).eval(), {contract.Tensor.EMBEDDING: record.dim}
-    network = cast(Classifier, run.network)
     outputs = {contract.Tensor.PROBABILITIES: len(record.labels), contract.Tensor.POOLED: record.dim}
-    return ClassifierGraph(network).eval(), outputs
+    if isinstance(run.network, Fused):
+        return FusedGraph(run.network).eval(), {contract.Tensor.EMBEDDING: record.embedding_dim, **outputs}
+    return ClassifierGraph(cast(Classifier, run.network)).eval(), outputs

@@ -15,14 +15,15 @@ from tritonclient.grpc import model_config_pb2
 from catalog.errors import OutOfRangeError
 from export.description import (
     NETWORK_OUTPUTS,
-    EnsembleDescription,
     Model,
     ModelDescription,
     ModelRepositoryError,
+    PhotoDescription,
     Tensor,
 )
 
 BACKEND = "onnxruntime"
+ENSEMBLE = "ensemble"
 LABELS_FILE = "labels.txt"
 
 
@@ -55,10 +56,10 @@ def config_text(description: ModelDescription) -> str:
     return _text(config)
 
 
-def ensemble_text(ensemble: EnsembleDescription) -> str:
+def ensemble_text(ensemble: PhotoDescription) -> str:
     """Return the `config.pbtxt` of the ensemble: one image to every network, their answers under their own names."""
     config = _config(Model.PHOTO, ensemble.size_px, max_batch=ensemble.max_batch)
-    config.platform = "ensemble"
+    config.platform = ENSEMBLE
     for tensor, dim in ensemble.outputs.items():
         config.output.add(name=tensor, data_type=model_config_pb2.TYPE_FP32, dims=[dim])
     for network, outputs in NETWORK_OUTPUTS.items():
@@ -100,21 +101,26 @@ def parse_config(data: bytes, *, labels: tuple[str, ...], source: Path) -> Model
         raise ModelRepositoryError(f"{source}: {error}") from error
 
 
-def parse_ensemble(data: bytes, *, source: Path) -> EnsembleDescription:
-    """Read the ensemble's `config.pbtxt`; raises `ModelRepositoryError` naming `source` and what does not fit."""
-    return ensemble_of_config(_parse(data, source), source=source)
+def parse_photo(data: bytes, *, source: Path) -> PhotoDescription:
+    """Read `photo`'s `config.pbtxt`; raises `ModelRepositoryError` naming `source` and what does not fit."""
+    return photo_of_config(_parse(data, source), source=source)
 
 
-def ensemble_of_config(config: Any, *, source: Path | str) -> EnsembleDescription:
-    """Read the ensemble from a `ModelConfig` message, be it from a file or from a running server."""
+def photo_of_config(config: Any, *, source: Path | str) -> PhotoDescription:
+    """Read `photo` from a `ModelConfig` message, be it from a file or from a running server."""
     parameters = _parameters(config)
-    if config.platform != "ensemble":
-        raise ModelRepositoryError(f"{source}: platform is '{config.platform}', expected 'ensemble'")
-    prefix = "space_id."
-    return EnsembleDescription(
+    if config.platform == ENSEMBLE:
+        prefix = "space_id."
+        spaces = {key.removeprefix(prefix): parameters[key] for key in sorted(parameters) if key.startswith(prefix)}
+    elif config.backend == BACKEND:
+        spaces = {Model.PHOTO.value: parameters.get("space_id", "")}
+    else:
+        got = f"platform '{config.platform}' and backend '{config.backend}'"
+        raise ModelRepositoryError(f"{source} has {got}, expected platform '{ENSEMBLE}' or backend '{BACKEND}'")
+    return PhotoDescription(
         size_px=_size_px(config, parameters, source),
         outputs=_outputs(config, source),
-        spaces={key.removeprefix(prefix): parameters[key] for key in sorted(parameters) if key.startswith(prefix)},
+        spaces=spaces,
         max_batch=config.max_batch_size,
     )
 

@@ -1,4 +1,4 @@
-"""Pictures in (uint8 [B, S, S, 3]), the answers of both networks out; what every runner of them promises."""
+"""Pictures in (uint8 [B, S, S, 3]), the answers of `photo` out; what every runner of its networks promises."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from catalog.errors import MalformedError, OutOfRangeError
-from export.contract import NETWORK_OUTPUTS, Model, RepositoryInfo, Tensor
+from export.contract import Model, RepositoryInfo, Tensor
 
 
 @dataclass(frozen=True)
@@ -38,7 +38,7 @@ class PhotoOutputs:
 
 
 class PhotoNetworks(Protocol):
-    """A runner of both networks: ONNX Runtime in this process, or Triton over gRPC."""
+    """A runner of the pair of networks or of the fused one: ONNX Runtime in this process, or Triton over gRPC."""
 
     @property
     def info(self) -> RepositoryInfo:
@@ -48,7 +48,7 @@ class PhotoNetworks(Protocol):
         """Answer for B >= 0 pictures, uint8 [B, S, S, 3], RGB."""
 
     def vectors(self, images: NDArray[np.uint8], tensor: Tensor) -> NDArray[np.float32]:
-        """Answer one tensor, [B, D], and run only the network behind it: half the work where one vector is wanted."""
+        """Answer one tensor, [B, D], and run only the network behind it: half the work of a pair for one vector."""
 
     def close(self) -> None:
         """Give back sessions or connections; calling it twice is fine."""
@@ -68,9 +68,9 @@ def batches(images: NDArray[np.uint8], *, max_batch: int) -> list[NDArray[np.uin
     return [images[start : start + max_batch] for start in range(0, len(images), max_batch)]
 
 
-def network_of(tensor: Tensor) -> Model:
+def network_of(tensor: Tensor, info: RepositoryInfo) -> Model:
     """Return the network that answers a tensor; `OutOfRangeError` for one that none answers."""
-    for model, outputs in NETWORK_OUTPUTS.items():
+    for model, outputs in info.networks.items():
         if tensor in outputs:
             return model
     raise OutOfRangeError(f"no network answers {tensor}, expected one of {', '.join(Tensor)}")

@@ -1,4 +1,4 @@
-"""Pictures in, both networks' answers out, by ONNX Runtime in this process: the builder's runner, Triton's oracle."""
+"""Pictures in, the networks' answers out, by ONNX Runtime in this process: the builder's runner, Triton's oracle."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from catalog.errors import OutOfRangeError
 from export.contract import (
-    NETWORK_OUTPUTS,
     Model,
     ModelDescription,
     ModelRepositoryError,
@@ -23,16 +23,17 @@ from export.networks import PhotoOutputs, batches, check_images, dim_of, network
 
 
 class OnnxRuntimeNetworks:
-    """Both networks of a repository, newest versions, on the CPU. `infer` may be called from several threads.
+    """The networks of a repository (a pair or a fused one), newest versions, on the CPU, for any number of threads.
 
     `threads` is the number of cores one call may use; None leaves the choice to ONNX Runtime (all cores).
-    Raises `ModelRepositoryError` when the repository, or a network in it, does not fit its own description.
+    Raises `ModelRepositoryError` when the repository, or a network in it, does not fit its own description, and
+    `OutOfRangeError` for fewer than 1 thread.
     """
 
     def __init__(self, repository: Path, *, threads: int | None = None) -> None:
         self._info = read_repository(repository)
         self._sessions: dict[Model, Any] = {}
-        for name in NETWORK_OUTPUTS:
+        for name in self._info.networks:
             self._sessions[name] = open_session(repository, read_model(repository, name), threads=threads)
 
     @property
@@ -52,14 +53,14 @@ class OnnxRuntimeNetworks:
     def vectors(self, images: NDArray[np.uint8], tensor: Tensor) -> NDArray[np.float32]:
         """Answer one tensor, [B, D], by the one network behind it; raises as `infer` does."""
         self._check(images)
-        session = self._sessions[network_of(tensor)]
+        session = self._sessions[network_of(tensor, self._info)]
         parts = [np.zeros((0, dim_of(tensor, self._info)), np.float32)]
         for batch in batches(images, max_batch=self._info.max_batch):
             parts += session.run([tensor.value], {Tensor.IMAGE.value: batch})
         return np.concatenate(parts)
 
     def close(self) -> None:
-        """Free both sessions; calling it twice is fine."""
+        """Free the sessions; calling it twice is fine."""
         self._sessions = {}
 
     def _check(self, images: NDArray[np.uint8]) -> None:
@@ -69,7 +70,7 @@ class OnnxRuntimeNetworks:
 
     def _infer(self, batch: NDArray[np.uint8]) -> PhotoOutputs:
         answers: dict[Tensor, NDArray[np.float32]] = {}
-        for name, outputs in NETWORK_OUTPUTS.items():
+        for name, outputs in self._info.networks.items():
             values = self._sessions[name].run([tensor.value for tensor in outputs], {Tensor.IMAGE.value: batch})
             answers.update(zip(outputs, values, strict=True))
         return PhotoOutputs(answers[Tensor.EMBEDDING], answers[Tensor.PROBABILITIES], answers[Tensor.POOLED])
@@ -78,10 +79,13 @@ class OnnxRuntimeNetworks:
 def open_session(repository: Path, description: ModelDescription, *, threads: int | None = None) -> Any:
     """Open the newest version of one network as an `onnxruntime.InferenceSession` on the CPU.
 
-    Raises `ModelRepositoryError` when the file is no network or has other tensors than described.
+    Raises `ModelRepositoryError` when the file is no network or has other tensors than described, `OutOfRangeError` for
+    fewer than 1 thread.
     """
     import onnxruntime  # late: the service reads `export.contract` without it
 
+    if threads is not None and threads < 1:
+        raise OutOfRangeError(f"threads is {threads}, at least 1 is needed")
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads or 0
     options.inter_op_num_threads = 1

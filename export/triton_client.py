@@ -1,4 +1,4 @@
-"""Pictures in, both networks' answers out, by one gRPC request to the model `photo` of a Triton server.
+"""Pictures in, the networks' answers out, by one gRPC request to the model `photo` of a Triton server.
 
 Two clients with the same words: `TritonNetworks` for threads, `AsyncTritonNetworks` for one event loop. Every failure
 is a `ModelServerError` (503) or a `DeadlineError` (504) with one sentence.
@@ -18,9 +18,9 @@ from tritonclient.grpc import aio as triton_aio
 from tritonclient.utils import InferenceServerException
 
 from catalog.errors import DeadlineError, NotReadyError, ShopcamError
-from export.contract import EnsembleDescription, Model, RepositoryInfo, Tensor
+from export.contract import Model, PhotoDescription, RepositoryInfo, Tensor
 from export.description import plain
-from export.model_config import ensemble_of_config
+from export.model_config import photo_of_config
 from export.networks import PhotoOutputs, batches, check_images, dim_of, network_of
 
 RETRY_AFTER_S = 2.0
@@ -43,7 +43,7 @@ class ModelServerError(NotReadyError):
 
 
 class TritonNetworks:
-    """Both networks behind a Triton server at `url` ("host:port"). May be used from several threads.
+    """The networks behind a Triton server at `url` ("host:port"). May be used from several threads.
 
     `info` is what the caller relies on (its own copy of the repository, or `remote_info(url)`); `check_spaces` compares
     it with the server. `timeout_s` bounds each call of `infer`, however many batches it takes.
@@ -86,7 +86,7 @@ class TritonNetworks:
         dim = dim_of(tensor, self._info)
         parts = [np.zeros((0, dim), np.float32)]
         for batch in batches(images, max_batch=self._info.max_batch):
-            request = _request(batch, model=network_of(tensor), outputs=(tensor,))
+            request = _request(batch, model=network_of(tensor, self._info), outputs=(tensor,))
             try:
                 result = self._client.infer(**request, client_timeout=deadline.left_s())
             except InferenceServerException as error:
@@ -101,7 +101,7 @@ class TritonNetworks:
             response = self._client.get_model_config(Model.PHOTO, client_timeout=deadline.left_s())
         except InferenceServerException as error:
             raise _sentence(error, deadline) from error
-        _check(ensemble_of_config(response.config, source=self.url), self._info, url=self.url)
+        _check(photo_of_config(response.config, source=self.url), self._info, url=self.url)
 
     def close(self) -> None:
         """Close the connection; calling it twice is fine."""
@@ -137,7 +137,7 @@ class AsyncTritonNetworks:
             response = await self._client().get_model_config(Model.PHOTO, client_timeout=deadline.left_s())
         except InferenceServerException as error:
             raise _sentence(error, deadline) from error
-        _check(ensemble_of_config(response.config, source=self.url), self._info, url=self.url)
+        _check(photo_of_config(response.config, source=self.url), self._info, url=self.url)
 
     async def close(self) -> None:
         """Close the connection; a later call opens a new one."""
@@ -167,11 +167,11 @@ def remote_info(url: str, *, timeout_s: float = 30.0) -> RepositoryInfo:
     client = triton.InferenceServerClient(url, channel_args=CHANNEL_OPTIONS)
     try:
         response = client.get_model_config(Model.PHOTO, client_timeout=deadline.left_s())
-        ensemble = ensemble_of_config(response.config, source=url)
-        if set(ensemble.outputs) != set(OUTPUTS):
-            raise ModelServerError(f"the model server at {url} answers {sorted(ensemble.outputs)}, expected {OUTPUTS}")
-        count = ensemble.outputs[Tensor.PROBABILITIES]
-        request = _request(np.zeros((1, ensemble.size_px, ensemble.size_px, 3), np.uint8))
+        photo = photo_of_config(response.config, source=url)
+        if set(photo.outputs) != set(OUTPUTS):
+            raise ModelServerError(f"the model server at {url} answers {sorted(photo.outputs)}, expected {OUTPUTS}")
+        count = photo.outputs[Tensor.PROBABILITIES]
+        request = _request(np.zeros((1, photo.size_px, photo.size_px, 3), np.uint8))
         request["outputs"] = [triton.InferRequestedOutput(Tensor.PROBABILITIES, class_count=count)]
         ranked = client.infer(**request, client_timeout=deadline.left_s()).as_numpy(Tensor.PROBABILITIES)
     except InferenceServerException as error:
@@ -184,12 +184,12 @@ def remote_info(url: str, *, timeout_s: float = 30.0) -> RepositoryInfo:
     if sorted(labels) != list(range(count)):
         raise ModelServerError(f"the model server at {url} knows {len(labels)} labels for {count} probabilities")
     return RepositoryInfo(
-        size_px=ensemble.size_px,
-        embedding_dim=ensemble.outputs[Tensor.EMBEDDING],
-        pooled_dim=ensemble.outputs[Tensor.POOLED],
+        size_px=photo.size_px,
+        embedding_dim=photo.outputs[Tensor.EMBEDDING],
+        pooled_dim=photo.outputs[Tensor.POOLED],
         labels=tuple(labels[index] for index in range(count)),
-        spaces=dict(ensemble.spaces),
-        max_batch=ensemble.max_batch,
+        spaces=dict(photo.spaces),
+        max_batch=photo.max_batch,
     )
 
 
@@ -235,11 +235,9 @@ def _array(result: Any, tensor: Tensor, *, batch: int, dim: int) -> NDArray[np.f
     return np.array(array, np.float32)  # a copy: the message's own memory cannot be written to
 
 
-def _check(got: EnsembleDescription, info: RepositoryInfo, *, url: str) -> None:
+def _check(got: PhotoDescription, info: RepositoryInfo, *, url: str) -> None:
     dims = {tensor: dim_of(tensor, info) for tensor in OUTPUTS}
-    expected = EnsembleDescription(
-        size_px=info.size_px, outputs=dims, spaces=dict(info.spaces), max_batch=info.max_batch
-    )
+    expected = PhotoDescription(size_px=info.size_px, outputs=dims, spaces=dict(info.spaces), max_batch=info.max_batch)
     for what in ("spaces", "size_px", "outputs", "max_batch"):
         if (have := getattr(got, what)) != (want := getattr(expected, what)):
             raise ModelServerError(f"the model server at {url} serves {what} {plain(have)}, expected {plain(want)}")

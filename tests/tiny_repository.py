@@ -1,8 +1,8 @@
-"""Two real networks small enough for any test, and the same arithmetic in numpy as their oracle.
+"""Real networks small enough for any test, as a pair or fused, and the same arithmetic in numpy as their oracle.
 
 Embedder: mean colors of a 4 x 4 grid -> linear -> unit length. Classifier: mean color of the picture -> distance to
 each label's color -> softmax, so a red picture is labeled "red"; `pooled` is another linear map of the grid,
-at unit length.
+at unit length. Fused, all of it is one graph.
 """
 
 from __future__ import annotations
@@ -15,7 +15,15 @@ import onnx
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
-from export.contract import Model, ModelDescription, RepositoryInfo, Tensor, write_model, write_photo_ensemble
+from export.contract import (
+    Model,
+    ModelDescription,
+    RepositoryInfo,
+    Tensor,
+    read_repository,
+    write_model,
+    write_photo_ensemble,
+)
 from export.networks import PhotoOutputs
 
 COLORS: dict[str, tuple[float, float, float]] = {
@@ -84,13 +92,44 @@ class TinyNetworks:
         nodes = [
             *_grid_nodes(self.size_px),
             *_unit_nodes("grid", "pooled_map", Tensor.POOLED),
-            helper.make_node("ReduceMean", ["scaled"], ["color"], axes=[1, 2], keepdims=0),
-            helper.make_node("Gemm", ["color", "color_map", "color_map_bias"], ["logits"]),
-            helper.make_node("Softmax", ["logits"], [Tensor.PROBABILITIES], axis=1),
+            *_label_nodes(),
         ]
         weights = _initializers("pooled_map", self.pooled_map) + _initializers("color_map", self.color_map)
         outputs = {Tensor.PROBABILITIES: len(self.labels), Tensor.POOLED: self.pooled_dim}
         return _graph("classifier", nodes, weights, size_px=self.size_px, outputs=outputs)
+
+    def fused_onnx(self) -> bytes:
+        """Return one network with all three outputs as an ONNX file."""
+        nodes = [
+            *_grid_nodes(self.size_px),
+            *_unit_nodes("grid", "embedding_map", Tensor.EMBEDDING),
+            *_unit_nodes("grid", "pooled_map", Tensor.POOLED),
+            *_label_nodes(),
+        ]
+        maps = ("embedding_map", "pooled_map", "color_map")
+        weights = [weight for name in maps for weight in _initializers(name, getattr(self, name))]
+        return _graph("fused", nodes, weights, size_px=self.size_px, outputs=self._fused_outputs)
+
+    def write_fused(self, path: Path, *, version: int = 1, max_batch: int = 8) -> RepositoryInfo:
+        """Write the fused network as one version of `photo` in a repository."""
+        photo = ModelDescription(
+            name=Model.PHOTO,
+            size_px=self.size_px,
+            outputs=self._fused_outputs,
+            space_id=f"tiny-fused-{self.seed}-{self.size_px}",
+            labels=self.labels,
+            max_batch=max_batch,
+        )
+        write_model(path, photo, self.fused_onnx(), version=version)
+        return read_repository(path)
+
+    @property
+    def _fused_outputs(self) -> dict[Tensor, int]:
+        return {
+            Tensor.EMBEDDING: self.dim,
+            Tensor.PROBABILITIES: len(self.labels),
+            Tensor.POOLED: self.pooled_dim,
+        }
 
     def write(self, path: Path, *, version: int = 1, max_batch: int = 8, queue_delay_us: int = 0) -> RepositoryInfo:
         """Write both networks and the ensemble as one version of a repository."""
@@ -160,6 +199,14 @@ def _unit_nodes(source: str, weights: str, output: str) -> list[onnx.NodeProto]:
         helper.make_node("Gemm", [source, weights, f"{weights}_bias"], [f"{output}_raw"]),
         helper.make_node("ReduceL2", [f"{output}_raw"], [f"{output}_norm"], axes=[1], keepdims=1),
         helper.make_node("Div", [f"{output}_raw", f"{output}_norm"], [output]),
+    ]
+
+
+def _label_nodes() -> list[onnx.NodeProto]:
+    return [
+        helper.make_node("ReduceMean", ["scaled"], ["color"], axes=[1, 2], keepdims=0),
+        helper.make_node("Gemm", ["color", "color_map", "color_map_bias"], ["logits"]),
+        helper.make_node("Softmax", ["logits"], [Tensor.PROBABILITIES], axis=1),
     ]
 
 

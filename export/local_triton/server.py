@@ -38,7 +38,9 @@ PORT_ATTEMPTS = 5
 MAX_INSTANCES = 4
 POLL_S = 0.05
 ALL_STARTED = "Started Metrics Service"  # Triton's line for the last of its services
-TELLING = re.compile(r"failed to load '.*' version|already in use")
+# What tells most comes first; a network's own error is all there is when Triton crashes over it.
+TELLING = (re.compile(r"failed to load '.*' version|already in use"), re.compile(r"\[E:onnxruntime"))
+COLOR = re.compile(r"\x1b\[[0-9;]*m")
 
 
 class LocalTriton:
@@ -157,8 +159,8 @@ class LocalTriton:
 
     def last_words(self) -> str:
         """Return what this start's log tells best: why a network or a port failed, else its last line."""
-        lines = [line.strip() for line in self._log().splitlines() if line.strip(" +-|")]
-        telling = [line for line in lines if TELLING.search(line)]
+        lines = [line.strip() for line in COLOR.sub("", self._log()).splitlines() if line.strip(" +-|")]
+        telling = [line for pattern in TELLING for line in lines if pattern.search(line)]
         line = (telling[:1] or lines[-1:] or ["its log is empty"])[0]
         # Without Triton's prefix (time, process, source line) and the Python traceback it puts in the same line.
         return line.split("] ", 1)[-1].split("\\n")[0].strip('" ')

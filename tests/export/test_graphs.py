@@ -13,11 +13,12 @@ import torch
 from catalog.errors import OutOfRangeError
 from export import contract, parity
 from export.__main__ import main
-from export.graphs import export_run, space_id, to_onnx
+from export.graphs import ClassifierGraph, EmbedderGraph, FusedGraph, export_run, space_id, to_onnx
 from training.backbones import BackboneSpec, file_backbone, named_backbone
-from training.classifier import Kind
-from training.networks import Classifier, Embedder, Network
-from training.runs import RunRecord, read_run, write_run
+from training.networks import Classifier, Embedder, Fused, Kind, Network
+from training.poolings import Pooling
+from training.preprocessing import PRESETS
+from training.runs import RunRecord, read_run, stage_names, write_run
 
 SHARED = Path(__file__).parents[3] / "shared"
 GOOGLENET = SHARED / "weights" / "googlenet-imagenet.onnx"
@@ -176,13 +177,117 @@ def test_googlenet_embedder_equals_its_own_file_on_pictures_prepared_by_hand(tmp
     assert "LRN" not in {node.op_type for node in onnx.load_from_string(exported).graph.node}
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize(("name", "dim"), [("resnet18", 512), ("googlenet", 1024)])
-def test_torchvision_networks_export(name, dim):
-    torch.manual_seed(1)
-    network = Embedder(named_backbone(name, pretrained=False), dim=0, power=1.0).eval()
+def fused_of(backbone, *, pooling=Pooling.SAM, dim=16) -> Fused:
+    torch.manual_seed(2)
+    network = Fused(
+        backbone, labels=3, dim=dim, pooling=pooling, power=0.5, unit_head=True, coarse_labels=2, temperature=1.7
+    ).eval()
     stir(network)
-    exported = to_onnx(network, size_px=224, outputs=["embedding"])
-    assert parity.check(network, exported, size_px=224, batches=(1, 3)) >= 0.9999
-    (row,) = onnxruntime.InferenceSession(exported).run(None, {"image": parity.sample_pictures(1, size_px=224, seed=0)})
-    assert row.shape == (1, dim)
+    return network
+
+
+def save_fused(folder: Path, network: Fused, **values) -> Path:
+    record = RunRecord(
+        kind=Kind.FUSED,
+        backbone=network.spec,
+        size_px=network.spec.size_px,
+        dim=network.spec.dim,
+        head_dim=16,
+        power=network.power,
+        unit_head=True,
+        labels=LABELS,
+        **{
+            "temperature": 1.7,
+            "pooling": network.pooling,
+            "embedding_dim": network.dim,
+            "stages": stage_names(network),
+            "coarse_labels": ("cold", "warm"),
+            **values,
+        },
+    )
+    return write_run(folder, record=record, network=network, backbone_file=None)
+
+
+def test_a_fused_run_takes_the_place_of_the_ensemble(tmp_path):
+    run = save_fused(tmp_path / "run", fused_of(named_backbone("small", size_px=32)))
+    repository = tmp_path / "repository"
+    assert main(["fused", "--checkpoint", str(run), "--repository", str(repository)]) == 0
+    info = contract.read_repository(repository)
+    assert (info.size_px, info.embedding_dim, info.pooled_dim, info.labels) == (32, 16, 256, LABELS)
+    network = read_run(run)
+    assert info.spaces == {"photo": space_id(network)}
+    pictures = np.random.default_rng(0).integers(0, 256, (3, 32, 32, 3), dtype=np.uint8)
+    session = onnxruntime.InferenceSession(repository / "photo" / "1" / "model.onnx")
+    assert [output.name for output in session.get_outputs()] == ["embedding", "probabilities", "pooled"]
+    with torch.no_grad():
+        expected = network.network.answers(torch.from_numpy(pictures))
+    for got, want in zip(session.run(None, {"image": pictures}), expected, strict=True):
+        np.testing.assert_allclose(got, want.numpy(), atol=2e-5)
+    # The second level helped training only.
+    model = onnx.load(repository / "photo" / "1" / "model.onnx")
+    assert not [tensor.name for tensor in model.graph.initializer if "coarse" in tensor.name]
+
+
+def test_space_id_sees_temperature_and_pooling_but_not_the_second_level(tmp_path):
+    network = fused_of(named_backbone("small", size_px=32))
+    base = space_id(read_run(save_fused(tmp_path / "a", network)))
+    assert space_id(read_run(save_fused(tmp_path / "b", network, temperature=1.0))) != base
+    with torch.no_grad():
+        network.coarse_head.bias[0] += 1
+    assert space_id(read_run(save_fused(tmp_path / "c", network))) == base
+    network.pooling = None  # of the record only; the weights are the same
+    assert space_id(read_run(save_fused(tmp_path / "d", network, pooling=Pooling.SAP))) != base
+
+
+# The networks that the papers use, at sizes where their last maps still have a few pixels.
+SIZES_PX = {"alexnet": 96, "googlenet": 64, "inception_v3": 107, "resnet50": 64, "vgg16": 64}
+
+
+# A fused graph gives what the other two give; one network is exported as each kind.
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("name", "kind"),
+    [*((name, Kind.FUSED) for name in SIZES_PX), ("alexnet", Kind.EMBEDDER), ("alexnet", Kind.CLASSIFIER)],
+)
+def test_torchvision_networks_export(name, kind):
+    size_px = SIZES_PX[name]
+    backbone = named_backbone(name, pretrained=False, size_px=size_px)
+    graph: torch.nn.Module
+    if kind is Kind.FUSED:
+        graph, outputs = FusedGraph(fused_of(backbone)), ["embedding", "probabilities", "pooled"]
+    elif kind is Kind.EMBEDDER:
+        network = Embedder(backbone, dim=8, power=0.5, pooling=Pooling.SAM).eval()
+        stir(network)
+        graph, outputs = EmbedderGraph(network), ["embedding"]
+    else:
+        network = Classifier(backbone, labels=3, power=1.0, unit_head=False, temperature=0.5).eval()
+        stir(network)
+        graph, outputs = ClassifierGraph(network), ["probabilities", "pooled"]
+    exported = to_onnx(graph.eval(), size_px=size_px, outputs=outputs)
+    assert parity.check(graph, exported, size_px=size_px, batches=(1, 3)) >= 0.9999
+
+
+def test_any_onnx_file_is_trained_exported_and_in_parity(tmp_path):
+    import torchvision
+
+    torch.manual_seed(0)
+    torch.onnx.export(
+        torchvision.models.resnet18(weights=None).eval(),
+        (torch.zeros(1, 3, 64, 64),),
+        tmp_path / "net.onnx",
+        dynamo=True,
+        verbose=False,
+        external_data=False,
+    )
+    backbone = file_backbone(tmp_path / "net.onnx", preprocessing=PRESETS["torchvision"])
+    graph = FusedGraph(fused_of(backbone, pooling=Pooling.SAP)).eval()
+    exported = to_onnx(graph, size_px=64, outputs=["embedding", "probabilities", "pooled"])
+    assert parity.check(graph, exported, size_px=64, batches=(1, 3)) >= 0.9999
+
+
+@pytest.mark.shared
+@pytest.mark.skipif(not GOOGLENET.is_file(), reason="needs ../shared/weights/googlenet-imagenet.onnx")
+def test_the_caffe_googlenet_exports_fused_at_half_its_size():
+    graph = FusedGraph(fused_of(file_backbone(GOOGLENET, size_px=112))).eval()
+    exported = to_onnx(graph, size_px=112, outputs=["embedding", "probabilities", "pooled"])
+    assert parity.check(graph, exported, size_px=112, batches=(1, 3)) >= 0.9999

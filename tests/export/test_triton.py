@@ -196,7 +196,9 @@ def test_the_warm_up_runs_a_black_picture_before_the_first_request(tmp_path: Pat
     fragile = ModelDescription(name="fragile", size_px=32, outputs={Tensor.EMBEDDING: 1}, space_id="none")
     write_model(tmp_path / "repository", fragile, fragile_onnx(first=255))
     triton = LocalTriton(tmp_path / "repository", log_file=tmp_path / "log", instances=1)
-    with pytest.raises(LocalTritonError, match=r"'fragile' version 1: .*failed to run warmup sample 'a black picture'"):
+    warm_up = r"'fragile' version 1: .*failed to run warmup sample 'a black picture'"
+    crash = "Triton ended while starting: Non-zero status code returned while running Gather node"  # seen now and then
+    with pytest.raises(LocalTritonError, match=f"{warm_up}|{crash}"):
         triton.start()
 
 
