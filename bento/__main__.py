@@ -10,11 +10,12 @@ from typing import Any
 
 from bento.client import print_hits, print_json, search
 from bento.live import live_gallery
-from bento.schemas import LabelMode
-from bento.server import Service, interrupted_by_sigterm, serving, triton_for
+from bento.server import Service, check_port, interrupted_by_sigterm, serving, triton_for
 from bento.settings import Settings, flag, from_environment
-from catalog.errors import NotFoundError
+from catalog.errors import MalformedError, NotFoundError, ShopcamError
+from catalog.pictures import PictureLimits, decode
 from catalog.terminal import console, run_main
+from index_builder.manifest import LabelMode
 from index_builder.store import open_store
 
 PHOTO_SUFFIXES = (".jpg", ".jpeg", ".png", ".webp")
@@ -62,7 +63,11 @@ def _add_search(verbs: Any) -> None:
     verb.add_argument("--category", help="a label, the beginning of a category path, or free words")
     verb.add_argument("--box", help="x_min,y_min,x_max,y_max in pixels of the upright photo")
     verb.add_argument("--weight", help="factor between text and image cosine, 0 to 25; default: the gallery's")
-    verb.add_argument("--label-mode", choices=[mode.value for mode in LabelMode], help="how predicted labels enter")
+    verb.add_argument(
+        "--label-mode",
+        choices=[mode.value for mode in LabelMode],
+        help="how predicted labels enter; default: the gallery's",
+    )
     verb.add_argument("--top-k", help="number of hits, 1 to 200 [10]")
     verb.add_argument("--json", action="store_true", help="print the body of the answer")
 
@@ -71,10 +76,11 @@ def _serve(given: argparse.Namespace) -> None:
     flags = {name: getattr(given, name) for name in Settings.model_fields if hasattr(given, name)}
     settings = from_environment(flags=flags)
     local = given.local_triton or "triton_url" not in settings.model_fields_set
-    photo = None if given.photo is None else _photo(given.photo)
+    # What a person got wrong is told now, not after Triton and the service have started.
+    photo = None if given.photo is None else _photo(given.photo, settings.limits)
     if not open_store(settings.store).versions():
-        # Told now, not after Triton and the service have started; a store that has galleries may get a live one yet.
-        live_gallery(settings.store)
+        live_gallery(settings.store)  # a store that has galleries may get a live one yet
+    check_port(settings.host, settings.port)
     try:
         with _running(settings, logs=given.logs, local_triton=local) as service:
             if photo is not None:
@@ -99,14 +105,21 @@ def _running(settings: Settings, *, logs: Path, local_triton: bool) -> Iterator[
         yield service
 
 
-def _photo(path: Path) -> Path:
-    """A photo as it is, or the first of a folder."""
-    if not path.is_dir():
-        return path
-    found = sorted(photo for photo in path.iterdir() if photo.suffix.lower() in PHOTO_SUFFIXES)
-    if not found:
-        raise NotFoundError(f"no photo in {path}")
-    return found[0]
+def _photo(path: Path, limits: PictureLimits) -> Path:
+    """A photo as it is, or the first of a folder; NotFoundError or MalformedError unless it can be searched with."""
+    photo = path
+    if path.is_dir():
+        found = sorted(photo for photo in path.iterdir() if photo.suffix.lower() in PHOTO_SUFFIXES)
+        if not found:
+            raise NotFoundError(f"no photo in {path}")
+        photo = found[0]
+    try:
+        decode(photo.read_bytes(), limits=limits)
+    except OSError as error:
+        raise NotFoundError(f"the photo {photo} cannot be read: {error.strerror}") from None
+    except ShopcamError as error:
+        raise MalformedError(f"{photo}: {error}") from error
+    return photo
 
 
 def _search(given: argparse.Namespace) -> None:

@@ -104,6 +104,8 @@ def _recognized(body: Mapping[str, Any], category: str | None) -> list[str | tup
     said: list[str | tuple[str, str]] = []
     if body["label"] is not None:
         said = ["looks like ", (body["label"], "cyan"), f" ({body['label_score']:.0%})"]
+    if body["abstained"]:
+        return [*said, ", not sure, so searched by picture alone"]
     if category is not None and body["category"] is None:
         return [*said, f", searched by picture alone: no word of {category!r} is known"]
     if body["category"] not in (None, body["label"]):

@@ -8,33 +8,42 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from bento.schemas import LabelMode
 from catalog.errors import OutOfRangeError
 from index_builder.gallery import Gallery
+from index_builder.manifest import LabelMode
 
 Vector = NDArray[np.float32]
 
 
 @dataclass(frozen=True)
 class TextPart:
-    """`vector` [D_T], at most 1 long, None without usable text; `said` is what it was made of."""
+    """`vector` [D_T], at most 1 long, None without usable text; `said` is what it was made of.
+
+    `abstained`: the classifier was asked and is not sure enough of any label.
+    """
 
     vector: Vector | None
     said: str | None
+    abstained: bool = False
 
 
 def of_probabilities(gallery: Gallery, probabilities: Vector, mode: LabelMode) -> TextPart:
     """The predicted labels as a text part.
 
-    `hard`: the unit vector of the most probable label. `soft`: sum over labels of p_l times the unit vector of l, not
-    normalized again, so that its cosine with a row is the expected one. `none`: no text part.
+    `hard`: the unit vector of the most probable label. `soft`: sum over labels (or the gallery's `label.top` best) of
+    p_l times the unit vector of l, not normalized again, so that its cosine with a row is the expected one. `none`: no
+    text part. Below the gallery's `label.min_confidence` there is none either, or the gallery's unknown label.
     """
-    labels = gallery.labels
+    labels, settings = gallery.labels, gallery.manifest.label
     if mode is LabelMode.NONE or not labels.vectors.size:
         return TextPart(None, None)
-    best = labels.labels[int(probabilities.argmax())]
+    order = np.argsort(-probabilities, kind="stable")
+    if float(probabilities[order[0]]) < settings.min_confidence:
+        return TextPart(gallery.unknown_label, None, abstained=True)
+    best = labels.labels[int(order[0])]
     if mode is LabelMode.SOFT:
-        return TextPart((probabilities @ labels.vectors).astype(np.float32), best)
+        used = order[: settings.top]
+        return TextPart((probabilities[used] @ labels.vectors[used]).astype(np.float32), best)
     return TextPart(labels.of(best), best)
 
 
@@ -52,10 +61,8 @@ def of_category(gallery: Gallery, category: str, *, paths: Iterable[str]) -> Tex
         known = ", ".join(gallery.labels.labels[:10])
         raise OutOfRangeError(f"category {category!r} is not one of this gallery's labels ({known}, ...)")
     path = _known_path(category, paths)
-    vector = gallery.words.sentence_vector(path or category)
-    if vector is None:
-        return TextPart(None, None)
-    return TextPart((vector / np.linalg.norm(vector)).astype(np.float32), path or category)
+    vector = gallery.text_part(path or category)
+    return TextPart(vector, None if vector is None else path or category)
 
 
 def _known(category: str, labels: tuple[str, ...]) -> str | None:

@@ -24,7 +24,6 @@ from bento.schemas import (
     GalleryResponse,
     Hit,
     LabelBody,
-    LabelMode,
     ProductResponse,
     RecallBody,
     SearchOptions,
@@ -37,6 +36,8 @@ from catalog.pictures import load_input, parse_box
 from catalog.rows import Box
 from catalog.sources import fetch
 from index_builder.gallery import Hits
+from index_builder.manifest import LabelMode
+from index_builder.views import mean_of_views, mean_probabilities, views_of
 
 LABELS_SHOWN = 5
 FETCHERS = 8
@@ -84,6 +85,7 @@ class SearchPipeline:
             label_score=labels[0].score if labels else None,
             labels=labels,
             category=text.said,
+            abstained=text.abstained,
             box=None if asked.box is None else BoxBody(**asked.box._asdict()),
             weight=weight,
             hits=hits,
@@ -123,6 +125,9 @@ class SearchPipeline:
             recall=[RecallBody(weight=row.weight, recall_at_10=row.recall_at_10) for row in manifest.recall],
             spaces=manifest.spaces,
             labels=manifest.labels,
+            label=manifest.label,
+            text=manifest.text,
+            views=manifest.views,
         )
 
     async def close(self) -> None:
@@ -147,9 +152,12 @@ class SearchPipeline:
         with stages.stage("decode"):
             decode = partial(load_input, data, size_px=serving.networks.info.size_px, box=box, limits=self._limits)
             pixels, _ = await loop.run_in_executor(self._decoders, decode)
+        views = self.settings.query_views
         with stages.stage("models"):
-            outputs = await serving.networks.infer(pixels[None])
-        return Remembered(version, serving.image_vectors(outputs)[0], outputs.probabilities[0], box)
+            outputs = await serving.networks.infer(views_of(pixels, views))
+            image = mean_of_views(serving.image_vectors(outputs), views)[0]
+            probabilities = mean_probabilities(outputs.probabilities, views)[0]
+        return Remembered(version, image, probabilities, box)
 
     def _fetch(self, url: str) -> bytes:
         check_form(url)
@@ -166,14 +174,15 @@ def _text_part(serving: Serving, asked: Remembered, options: SearchOptions) -> T
     gallery = serving.gallery
     if options.category is not None:
         return of_category(gallery, options.category, paths=serving.category_paths)
-    if options.label_mode is LabelMode.NONE:
+    mode = options.label_mode or gallery.manifest.label.mode
+    if mode is LabelMode.NONE:
         return TextPart(None, None)
     if asked.product_id is not None:
         row = gallery.row_of(asked.product_id)
         return TextPart(gallery.text_vector(row), gallery.product(row)["category_path"] or None)
     if asked.probabilities is None:
         return TextPart(None, None)
-    return of_probabilities(gallery, asked.probabilities, options.label_mode)
+    return of_probabilities(gallery, asked.probabilities, mode)
 
 
 def _labels(serving: Serving, asked: Remembered) -> list[LabelBody]:

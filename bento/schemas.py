@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from enum import StrEnum
 from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field
+
+from index_builder.manifest import LabelMode, LabelSettings, TextSettings
 
 MAX_TOP_K = 200
 MAX_WEIGHT = 25.0
@@ -19,14 +20,6 @@ class Body(BaseModel):
     """Base of all bodies: unknown fields are refused, so that a misspelt option is noticed."""
 
     model_config = ConfigDict(extra="forbid")
-
-
-class LabelMode(StrEnum):
-    """How the predicted labels enter the query (DESIGN section 1)."""
-
-    HARD = "hard"
-    SOFT = "soft"
-    NONE = "none"
 
 
 class BoxBody(Body):
@@ -53,7 +46,9 @@ class SearchOptions(Body):
     weight: Weight | None = Field(
         default=None, description="factor between text and image cosine; default: the gallery's"
     )
-    label_mode: LabelMode = LabelMode.HARD
+    label_mode: LabelMode | None = Field(
+        default=None, description="how the predicted labels enter (DESIGN section 1); default: the gallery's"
+    )
     top_k: TopK = 10
 
 
@@ -101,6 +96,9 @@ class SearchResponse(Body):
     category: str | None = Field(
         description="what the text part was made of: the predicted label or the category asked for"
     )
+    abstained: bool = Field(
+        description="the best label is below the gallery's min_confidence, so the photo was searched by its look alone"
+    )
     box: BoxBody | None
     weight: float
     hits: list[Hit]
@@ -130,6 +128,9 @@ class GalleryResponse(Body):
     recall: list[RecallBody]
     spaces: dict[str, str]
     labels: list[str]
+    label: LabelSettings = Field(description="how predicted labels enter a query that does not say")
+    text: TextSettings = Field(description="what the text parts were made of")
+    views: int = Field(description="views of each picture whose vectors were averaged")
 
 
 class CategoriesResponse(Body):

@@ -65,7 +65,7 @@ def serving(
     """
     host, port = host or settings.host, port or settings.port
     settings = settings.model_copy(update={"host": host, "port": port})
-    _check_port(host, port)
+    check_port(host, port)
     log_folder.mkdir(parents=True, exist_ok=True)
     log_file = log_folder / "service.log"
     console.print(f"starting the service (log: {log_file})")
@@ -123,7 +123,8 @@ def _url(host: str, port: int) -> str:
     return f"http://[{name}]:{port}" if ":" in name else f"http://{name}:{port}"
 
 
-def _check_port(host: str, port: int) -> None:
+def check_port(host: str, port: int) -> None:
+    """Raise OutOfRangeError when this machine cannot listen there."""
     with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:

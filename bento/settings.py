@@ -42,6 +42,9 @@ class Settings(BaseModel):
         int, Field(ge=1, description="searches in progress, more are refused with 429; bounds memory and waiting")
     ] = 128
     query_memory_s: Annotated[float, Field(ge=0, description="how long a query_id can be asked again")] = 600.0
+    query_views: Annotated[
+        int, Field(ge=1, le=2, description="2 averages a photo with its mirror image; twice the networks' work")
+    ] = 1
     allow_private_urls: Annotated[bool, Field(description="whether url may name an address that is not public")] = False
 
     @property

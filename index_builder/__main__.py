@@ -5,11 +5,12 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from pydantic import ValidationError
 from rich import box
 from rich.console import Console
 from rich.table import Column, Table
 
-from catalog.errors import NotFoundError
+from catalog.errors import NotFoundError, OutOfRangeError
 from catalog.terminal import run_main
 from export.onnx_runtime import OnnxRuntimeNetworks
 from export.words import WordModel
@@ -17,7 +18,16 @@ from index_builder.build import REJECTED_FILE, build_gallery
 from index_builder.errors import GalleryError
 from index_builder.gallery import Gallery
 from index_builder.integrity import read_manifest
-from index_builder.manifest import ImageVector, LivePointer, Manifest, TextVector
+from index_builder.manifest import (
+    ImageVector,
+    LabelMode,
+    LabelSettings,
+    LabelSource,
+    LivePointer,
+    Manifest,
+    TextVector,
+    UnknownLabel,
+)
 from index_builder.store import LocalStore, open_store
 
 out = Console(highlight=False, soft_wrap=True)
@@ -35,6 +45,7 @@ def build(options: argparse.Namespace) -> None:
     text = options.text or (TextVector.WORDVECTOR if options.words else TextVector.NONE)
     words = WordModel.load(options.words) if options.words and text == TextVector.WORDVECTOR else None
     store = open_store(options.store)
+    label = _label_settings(options)
     networks = OnnxRuntimeNetworks(options.repository, threads=options.threads)
     try:
         manifest = build_gallery(
@@ -47,6 +58,11 @@ def build(options: argparse.Namespace) -> None:
             image_vector=options.image_vector,
             text_vector=text,
             default_weight=options.default_weight,
+            label=label,
+            label_source=options.label_source,
+            unknown_label=options.unknown_label,
+            center_text=options.center_text,
+            views=options.gallery_views,
             recipe=options.recipe,
             max_bad_rows=options.max_bad_rows,
             min_recall=options.min_recall,
@@ -119,6 +135,14 @@ def verify(options: argparse.Namespace) -> None:
     out.print(f"gallery {version} is whole: {len(manifest.files)} files, {size:.1f} MiB, {store.gallery(version)}")
 
 
+def _label_settings(options: argparse.Namespace) -> LabelSettings:
+    try:
+        return LabelSettings(mode=options.label_mode, min_confidence=options.min_confidence, top=options.label_top)
+    except ValidationError as error:
+        first = error.errors()[0]
+        raise OutOfRangeError(f"label {first['loc'][0]} is {first['input']}: {first['msg'].lower()}") from None
+
+
 def _print_manifest(manifest: Manifest) -> None:
     table = Table("weight", "recall@10", title=f"{manifest.recipe.factory}, {manifest.count:,} rows")
     for row in manifest.recall:
@@ -157,6 +181,41 @@ def _parser() -> argparse.ArgumentParser:
         type=TextVector,
         choices=list(TextVector),
         help="text part; default: wordvector with --words, else none",
+    )
+    one.add_argument(
+        "--label-source",
+        type=LabelSource,
+        choices=list(LabelSource),
+        default=LabelSource.CATALOG,
+        help="classifier: text parts are made of what it says of each picture (default: the catalog's texts or labels)",
+    )
+    one.add_argument(
+        "--unknown-label",
+        type=UnknownLabel,
+        choices=list(UnknownLabel),
+        default=UnknownLabel.NOTHING,
+        help="delta0: with --text onehot an unknown label is a component of its own (default: no text)",
+    )
+    one.add_argument("--center-text", action="store_true", help="subtract the gallery's mean text from every text")
+    one.add_argument(
+        "--label-mode",
+        type=LabelMode,
+        choices=list(LabelMode),
+        default=LabelMode.HARD,
+        help="how predicted labels enter a query that does not say (default hard)",
+    )
+    one.add_argument(
+        "--min-confidence",
+        type=float,
+        default=0.0,
+        help="below this probability of the best label a query is searched by picture only (default 0: never)",
+    )
+    one.add_argument("--label-top", type=int, help="labels that a soft text part is made of; default: all")
+    one.add_argument(
+        "--gallery-views",
+        type=int,
+        default=1,
+        help="average each picture's vector over 2: its mirror image, 3 and 4: a center crop too (default 1)",
     )
     one.add_argument("--default-weight", type=float, default=1.0, help="text against image, up to 25 (default 1)")
     one.add_argument(

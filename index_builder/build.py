@@ -24,14 +24,23 @@ from export.networks import PhotoNetworks
 from export.words import WORDS_BIN, WORDS_JSON, WordModel
 from index_builder import faiss_index
 from index_builder.fusion import fuse_gallery
-from index_builder.gallery import INDEX_FILE, LABELS_FILE, WORDS_FOLDER
+from index_builder.gallery import CENTER_FILE, INDEX_FILE, LABELS_FILE, WORDS_FOLDER
 from index_builder.integrity import record_files, write_manifest
-from index_builder.manifest import ImageVector, IndexRecipe, Manifest, RecallRow, TextVector
+from index_builder.manifest import (
+    ImageVector,
+    IndexRecipe,
+    LabelSettings,
+    LabelSource,
+    Manifest,
+    RecallRow,
+    TextVector,
+    UnknownLabel,
+)
 from index_builder.recall import measure_recall, measured_weights
 from index_builder.row_builder import BuildSettings, RowBuilder
 from index_builder.search import Parts, Searcher
 from index_builder.store import LocalStore, check_version
-from index_builder.texts import TextParts
+from index_builder.texts import TextOptions, TextParts
 
 __all__ = ["REJECTED_FILE", "build_gallery", "new_version"]
 
@@ -50,6 +59,11 @@ def build_gallery(
     image_vector: ImageVector = ImageVector.EMBEDDING,
     text_vector: TextVector = TextVector.WORDVECTOR,
     default_weight: float = 1.0,
+    label: LabelSettings | None = None,
+    label_source: LabelSource = LabelSource.CATALOG,
+    unknown_label: UnknownLabel = UnknownLabel.NOTHING,
+    center_text: bool = False,
+    views: int = 1,
     recipe: str = "auto",
     max_bad_rows: float = 0.01,
     min_recall: float = 0.8,
@@ -59,19 +73,27 @@ def build_gallery(
     """Build a gallery from the catalog's rows of `splits` (None: all) and publish it under `version` (None: the time).
 
     `max_bad_rows` is a share of all rows; `min_recall` is what the index must find of the exact neighbors at the
-    default weight. Nothing is published or left in the store when it fails or is stopped. Raises `MalformedError`
-    when too many rows are bad, `NotFoundError` without the word vectors it needs, `ConflictError` when the version is
-    taken, and `OutOfRangeError` for settings that do not fit.
+    default weight. `label` is how predicted labels enter a query; `label_source` says who labels the gallery's
+    pictures; `views` of each picture are averaged. Nothing is published or left in the store when it fails or is
+    stopped. Raises `MalformedError` when too many rows are bad, `NotFoundError` without the word vectors it needs,
+    `ConflictError` when the version is taken, and `OutOfRangeError` for settings that do not fit.
     """
     settings = BuildSettings(
         image_vector=ImageVector(image_vector),
-        text_vector=TextVector(text_vector),
+        text=TextOptions(
+            kind=TextVector(text_vector),
+            label_source=LabelSource(label_source),
+            unknown=UnknownLabel(unknown_label),
+            centered=center_text,
+        ),
         default_weight=default_weight,
         recipe=recipe,
         max_bad_rows=max_bad_rows,
         min_recall=min_recall,
         limits=limits or PictureLimits(),
         seed=seed,
+        label=label or LabelSettings(),
+        views=views,
     )
     version = new_version(store) if version is None else check_version(version)
     with store.staging(version) as folder:
@@ -86,11 +108,13 @@ def build_gallery(
             products=len(np.unique(rows.parts.products)),
             splits=None if splits is None else sorted(splits),
             image_vector=settings.image_vector,
-            text_vector=settings.text_vector,
+            text_vector=settings.text.kind,
             image_dim=rows.parts.image_dim,
             text_dim=rows.parts.text_dim,
             default_weight=settings.stored_weight,
             text=rows.texts.settings,
+            label=settings.label,
+            views=settings.views,
             labels=list(networks.info.labels),
             recipe=built,
             recall=recall,
@@ -134,6 +158,8 @@ def _write_index(folder: Path, parts: Parts, settings: BuildSettings) -> tuple[I
 
 def _write_texts(folder: Path, texts: TextParts) -> None:
     texts.labels.save(folder / LABELS_FILE)
+    if texts.center is not None:
+        np.save(folder / CENTER_FILE, texts.center, allow_pickle=False)
     if texts.words is not None:
         (folder / WORDS_FOLDER).mkdir()
         for name in (WORDS_BIN, WORDS_JSON):

@@ -21,6 +21,8 @@ Floats = NDArray[np.float32] | NDArray[np.float64]
 MAX_WEIGHT = 25.0
 # Below it the stored text part drowns in float32 noise next to the image part.
 MIN_DEFAULT_WEIGHT = 1e-3
+# Unit float32 vectors that are no farther from the center than this are equal to it but for rounding.
+CENTER_ITSELF = 1e-5
 
 
 def unit(rows: Floats) -> NDArray[np.float64]:
@@ -31,6 +33,18 @@ def unit(rows: Floats) -> NDArray[np.float64]:
     norms = np.sqrt(np.einsum("nd,nd->n", wide, wide))[:, None]
     units: NDArray[np.float64] = np.divide(wide, norms, out=np.zeros_like(wide), where=norms > 0)
     return units
+
+
+def center_texts(texts: Floats, center: Floats) -> NDArray[np.float32]:
+    """Return unit text vectors [N, D_T] minus the gallery's center [D_T], at length 1 again; zero rows stay zero.
+
+    The one place where texts are centered, be they rows, labels or a shopper's words. A text that is the center itself
+    becomes zero: it tells nothing apart.
+    """
+    wide = np.asarray(texts, np.float64)
+    moved = np.where(wide.any(axis=1, keepdims=True), wide - np.asarray(center, np.float64), 0.0)
+    moved[np.linalg.norm(moved, axis=1) < CENTER_ITSELF] = 0.0
+    return unit(moved).astype(np.float32)
 
 
 def text_factor(default_weight: float) -> float:

@@ -31,6 +31,28 @@ class TextVector(StrEnum):
     WORDVECTOR = "wordvector"
 
 
+class LabelMode(StrEnum):
+    """How the predicted labels of a query become its text part."""
+
+    HARD = "hard"  # the vector of the most probable label
+    SOFT = "soft"  # the sum of all labels' vectors, each times its probability
+    NONE = "none"
+
+
+class LabelSource(StrEnum):
+    """Who says what label a gallery row has."""
+
+    CATALOG = "catalog"
+    CLASSIFIER = "classifier"
+
+
+class UnknownLabel(StrEnum):
+    """What stands for an unknown label in one-hot text parts (docs/adr/0007)."""
+
+    NOTHING = "nothing"  # a zero text part, which counts 0
+    DELTA0 = "delta0"  # a component of its own, so that unknown meets unknown, as the paper has it
+
+
 class FrozenModel(BaseModel):
     """Immutable, and an unknown field is an error: a manifest of a newer schema is refused, not half understood."""
 
@@ -49,6 +71,21 @@ class TextSettings(FrozenModel):
 
     ascii_only: bool = False
     sentence: str = Field(default="mean", pattern="^(mean|unit_mean)$")
+    centered: bool = False  # text_center.npy is subtracted from every unit text vector, which is made unit again
+    label_source: LabelSource = LabelSource.CATALOG
+    unknown: UnknownLabel = UnknownLabel.NOTHING
+
+
+class LabelSettings(FrozenModel):
+    """How predicted labels enter a query unless it says otherwise, chosen with the gallery's weight.
+
+    Below `min_confidence` (the probability of the best label) a query goes without text; `top` is how many labels,
+    the most probable first, a soft text part is made of (None: all).
+    """
+
+    mode: LabelMode = LabelMode.HARD
+    min_confidence: float = Field(default=0.0, ge=0, le=1)
+    top: int | None = Field(default=None, ge=1)
 
 
 class IndexRecipe(FrozenModel):
@@ -89,6 +126,8 @@ class Manifest(FrozenModel):
     text_dim: int = Field(ge=0)
     default_weight: float = Field(ge=0, le=25)
     text: TextSettings = TextSettings()
+    label: LabelSettings = LabelSettings()
+    views: int = Field(default=1, ge=1)  # views of each picture whose vectors were averaged
     labels: list[str] = Field(default_factory=list)
     recipe: IndexRecipe
     recall: list[RecallRow] = Field(default_factory=list)

@@ -19,6 +19,7 @@ from export.contract import Tensor
 from export.networks import PhotoNetworks
 from index_builder.manifest import ImageVector
 from index_builder.product_table import thumbnail
+from index_builder.views import mean_of_views, mean_probabilities, views_of
 
 BATCH = 32
 DECODERS = 4
@@ -37,11 +38,17 @@ class CatalogPicture:
 
 @dataclass(frozen=True)
 class Embedded:
-    """A picture and what was made of it: network input uint8 [S, S, 3], unit image vector [D_I], thumbnail JPEG."""
+    """A picture and what was made of it: network input uint8 [S, S, 3], unit image vector [D_I], thumbnail JPEG.
+
+    `vector` is the mean over the views asked for, `plain` the vector of the picture as it is; `probabilities` [V] are
+    there where labels were asked for.
+    """
 
     source: CatalogPicture
     pixels: NDArray[np.uint8]
     vector: NDArray[np.float32]
+    plain: NDArray[np.float32]
+    probabilities: NDArray[np.float32] | None
     thumbnail: bytes
 
 
@@ -88,16 +95,22 @@ def embed(
     base: Path,
     image_vector: ImageVector,
     limits: PictureLimits,
+    views: int = 1,
+    labeled: bool = False,
 ) -> Iterator[Embedded | BadRow]:
-    """Yield each picture with its vector, or why it cannot be used, in order. Pictures are read by a few threads."""
+    """Yield each picture with its vector, or why it cannot be used, in order. Pictures are read by a few threads.
+
+    The vector is the unit mean over `views` of the picture; `labeled` asks for label probabilities too.
+    """
     size_px = networks.info.size_px
     with ThreadPoolExecutor(DECODERS, thread_name_prefix="decode") as pool:
         for batch in _batches(pictures):
             loaded = list(pool.map(lambda one: _load(one, base=base, size_px=size_px, limits=limits), batch))
             good = [one for one in loaded if not isinstance(one, BadRow)]
-            vectors = iter(_vectors(networks, [pixels for pixels, _ in good], image_vector))
+            pixels = [one[0] for one in good]
+            answers = _answers(networks, pixels, image_vector, views=views, labeled=labeled) if good else iter(())
             for source, one in zip(batch, loaded, strict=True):
-                yield one if isinstance(one, BadRow) else Embedded(source, one[0], next(vectors), one[1])
+                yield one if isinstance(one, BadRow) else Embedded(source, one[0], *next(answers), one[1])
 
 
 def _load(
@@ -111,12 +124,21 @@ def _load(
     return pixels, thumbnail(decoded.image)
 
 
-def _vectors(
-    networks: PhotoNetworks, pixels: list[NDArray[np.uint8]], image_vector: ImageVector
-) -> NDArray[np.float32]:
-    if not pixels:
-        return np.zeros((0, 0), np.float32)
-    return networks.vectors(np.stack(pixels), Tensor(image_vector))
+def _answers(
+    networks: PhotoNetworks, pixels: list[NDArray[np.uint8]], image_vector: ImageVector, *, views: int, labeled: bool
+) -> Iterator[tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32] | None]]:
+    """Yield vector, plain vector and probabilities of each picture; only the networks needed for them run."""
+    images = np.concatenate([views_of(one, views) for one in pixels])
+    probabilities = None
+    if labeled:
+        outputs = networks.infer(images)
+        vectors = outputs.pooled if image_vector is ImageVector.POOLED else outputs.embedding
+        probabilities = mean_probabilities(outputs.probabilities, views)
+    else:
+        vectors = networks.vectors(images, Tensor(image_vector))
+    means, plain = mean_of_views(vectors, views), vectors[::views]
+    for row in range(len(pixels)):
+        yield means[row], plain[row], None if probabilities is None else probabilities[row]
 
 
 def _batches(pictures: Sequence[CatalogPicture]) -> Iterator[Sequence[CatalogPicture]]:

@@ -16,13 +16,14 @@ from catalog.rows import BadRow
 from catalog.terminal import progress
 from export.networks import PhotoNetworks
 from export.words import WordModel
-from index_builder.fusion import text_factor, unit
+from index_builder.fusion import center_texts, check_weight, text_factor, unit
 from index_builder.gallery import VECTORS_FILE
-from index_builder.manifest import ImageVector, ReferencePhoto, TextVector
+from index_builder.manifest import ImageVector, LabelSettings, LabelSource, ReferencePhoto, TextVector, UnknownLabel
 from index_builder.pictures import BadRowLimit, CatalogPicture, Embedded, embed, read_pictures
 from index_builder.product_table import TableWriter
 from index_builder.search import Parts
-from index_builder.texts import TextParts, text_parts
+from index_builder.texts import TextOptions, TextParts, text_parts
+from index_builder.views import check_views
 
 REFERENCES = 4
 UNIT_BLOCK = 65_536
@@ -33,17 +34,23 @@ class BuildSettings:
     """What kind of gallery to build. Raises `OutOfRangeError` for values that no gallery can have."""
 
     image_vector: ImageVector
-    text_vector: TextVector
+    text: TextOptions
     default_weight: float
     recipe: str
     max_bad_rows: float
     min_recall: float
     seed: int
     limits: PictureLimits = field(default_factory=PictureLimits)
+    label: LabelSettings = field(default_factory=LabelSettings)
+    views: int = 1
 
     def __post_init__(self) -> None:
-        if self.text_vector is not TextVector.NONE:
+        if self.text.kind is TextVector.NONE:
+            check_weight(self.default_weight)
+        else:
             text_factor(self.default_weight)
+        _check_text(self.text)
+        check_views(self.views)
         for name in ("max_bad_rows", "min_recall"):
             if not 0 <= (value := getattr(self, name)) <= 1:
                 raise OutOfRangeError(f"{name} is {value}, expected a share from 0 to 1")
@@ -51,7 +58,12 @@ class BuildSettings:
     @property
     def stored_weight(self) -> float:
         """The default weight of the gallery: 0 without text, where no weight changes the order."""
-        return 0.0 if self.text_vector is TextVector.NONE else self.default_weight
+        return 0.0 if self.text.kind is TextVector.NONE else self.default_weight
+
+    @property
+    def labeled(self) -> bool:
+        """Whether the classifier labels the gallery's pictures."""
+        return self.text.label_source is LabelSource.CLASSIFIER
 
 
 @dataclass(frozen=True)
@@ -89,9 +101,11 @@ class RowBuilder:
             asked = f" of split {', '.join(sorted(splits))}" if splits else ""
             raise MalformedError(f"{self._catalog} has no usable row{asked}")
         products = {picture.number: picture.product for picture in pictures}
-        texts = text_parts(settings.text_vector, words, labels=info.labels, products=products.values())
+        texts = text_parts(settings.text, words, labels=info.labels, products=products.values())
         image_dim = info.pooled_dim if settings.image_vector is ImageVector.POOLED else info.embedding_dim
         vectors = self._embed(pictures, texts, image_dim=image_dim, limit=limit, read=read)
+        if settings.text.centered:
+            texts = texts.centered_on(self._center(vectors[:, image_dim:]))
         np.save(self._folder / VECTORS_FILE, vectors, allow_pickle=False)
         numbers, has_text = np.array(self._numbers, np.int64), np.array(self._has_text)
         parts = Parts(vectors, image_dim, has_text=has_text, products=numbers)
@@ -114,6 +128,8 @@ class RowBuilder:
             base=self._catalog.parent,
             image_vector=self._settings.image_vector,
             limits=self._settings.limits,
+            views=self._settings.views,
+            labeled=self._settings.labeled,
         )
         with TableWriter(self._folder) as table:
             for done, one in enumerate(progress(stream, description="pictures", total=len(pictures))):
@@ -121,7 +137,7 @@ class RowBuilder:
                     self._rejected.append(one)
                     limit.check(self._rejected, total=read)
                     continue
-                text = texts.of(one.source.product)
+                text = texts.of(one.source.product, predicted=self._predicted(one))
                 row = vectors[len(self._numbers)]
                 row[:image_dim] = one.vector
                 if text is not None:
@@ -133,6 +149,23 @@ class RowBuilder:
             raise MalformedError(f"no row of {self._catalog} has usable text for '{texts.kind}'; use --text none")
         return _unit_images(vectors[: len(self._numbers)], image_dim)
 
+    def _predicted(self, one: Embedded) -> str | None:
+        """The classifier's label of a picture; None where it is not asked, or abstains as it would for a query."""
+        if one.probabilities is None or one.probabilities.max() < self._settings.label.min_confidence:
+            return None
+        return self._networks.info.labels[int(one.probabilities.argmax())]
+
+    def _center(self, texts: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Center the text parts [N, D_T] in place; return their center, the mean of those there are."""
+        usable = np.array(self._has_text)
+        center: NDArray[np.float32] = texts[usable].mean(axis=0, dtype=np.float64).astype(np.float32)
+        for start in range(0, len(texts), UNIT_BLOCK):
+            block = texts[start : start + UNIT_BLOCK]
+            block[:] = center_texts(block, center)
+        if not texts.any():
+            raise MalformedError(f"all texts of {self._catalog} are alike, so centering leaves nothing of them")
+        return center
+
     def _add(self, table: TableWriter, one: Embedded, *, has_text: bool, share_done: float) -> None:
         source = one.source
         if len(self._references) < REFERENCES and share_done * REFERENCES >= len(self._references):
@@ -140,6 +173,18 @@ class RowBuilder:
         table.add(source.product, number=source.number, image=source.image, has_text=has_text, picture=one.thumbnail)
         self._numbers.append(source.number)
         self._has_text.append(has_text)
+
+
+def _check_text(text: TextOptions) -> None:
+    if text.kind is TextVector.NONE and (text.centered or text.label_source is LabelSource.CLASSIFIER):
+        asked = "centered text" if text.centered else f"labels from the {text.label_source}"
+        raise OutOfRangeError(
+            f"{asked} needs a text part; choose --text {TextVector.WORDVECTOR} or {TextVector.ONEHOT}"
+        )
+    if text.unknown is UnknownLabel.DELTA0 and text.kind is not TextVector.ONEHOT:
+        raise OutOfRangeError(
+            f"the unknown label {text.unknown} is a component of one-hot text parts; choose --text {TextVector.ONEHOT}"
+        )
 
 
 def _unit_images(vectors: NDArray[np.float32], image_dim: int) -> NDArray[np.float32]:
@@ -156,4 +201,4 @@ def _write_reference(folder: Path, one: Embedded, *, row: int) -> ReferencePhoto
     (folder / name).parent.mkdir(exist_ok=True)
     Image.fromarray(one.pixels).save(folder / name)
     product_id = one.source.product.product_id
-    return ReferencePhoto(row=row, product_id=product_id, image=name, image_vector=one.vector.tolist())
+    return ReferencePhoto(row=row, product_id=product_id, image=name, image_vector=one.plain.tolist())

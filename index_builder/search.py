@@ -116,6 +116,22 @@ class Searcher:
             count = min(4 * count, len(self._parts.vectors))
         return _stack([ranked for ranked in found if ranked is not None], top_k=top_k)
 
+    def expand(
+        self,
+        image: NDArray[np.float32],
+        text: NDArray[np.float32] | None,
+        *,
+        weight: float,
+        count: int,
+        candidates: int | None = None,
+    ) -> NDArray[np.float32]:
+        """Return image parts [B, D_I]: the unit mean of each query and its `count` best hits; see `Gallery.search`."""
+        if count < 1:
+            raise OutOfRangeError(f"expand is {count}, 0 (not at all) or more is needed")
+        rows = self.search(image, text, weight=weight, top_k=count, candidates=candidates).rows
+        best = np.asarray(self._parts.vectors[rows, : self._parts.image_dim], np.float64)  # [B, count, D_I]
+        return unit(unit(image) + best.sum(axis=1)).astype(np.float32)
+
     def _find(self, queries: NDArray[np.float32], count: int) -> list[NDArray[np.int64]]:
         with self._lock:
             return find_rows(self._index, queries, count=count, parameters=self._parameters, threads=self._threads)

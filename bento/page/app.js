@@ -156,19 +156,22 @@ function showAnswer(answer) {
   showHits(answer.hits, answer.weight);
   showTimings(answer.timings_ms);
   const count = answer.hits.length;
-  const kind = answer.category ? `, as \u201c${answer.category}\u201d` : "";
+  const words = answer.category ? `, as \u201c${answer.category}\u201d` : "";
+  const kind = answer.abstained ? ", by picture only" : words;
   $("status").textContent = count ? `${count} ${count === 1 ? "product" : "products"}${kind}` : "";
   $("empty").hidden = count > 0;
   $("more").hidden = count < state.topK || state.topK >= MAX_HITS;
 }
 
-function showLabels({ label, label_score: score, labels, category }) {
+function showLabels({ label, label_score: score, labels, category, abstained }) {
   $("prediction").hidden = label === null;
   if (label === null) return;
+  $("prediction-title").textContent = abstained ? "It might be" : "It looks like";
+  $("doubt").hidden = !abstained;
   $("label").textContent = label;
   $("label-score").textContent = score === null ? "" : percent(score);
   const others = labels.filter((item) => item.label !== label && item.score >= 0.005).slice(0, 4);
-  const chips = state.category ? [{ label, score }, ...others] : others;
+  const chips = state.category || abstained ? [{ label, score }, ...others] : others;
   $("labels").replaceChildren(...chips.map((item) => chip(item, state.category !== "" && item.label === category)));
 }
 

@@ -30,8 +30,9 @@ from export.onnx_runtime import OnnxRuntimeNetworks
 from export.words import WordModel
 from index_builder.build import build_gallery
 from index_builder.gallery import Gallery
+from index_builder.manifest import LabelMode, LabelSettings, TextVector
 from index_builder.store import LocalStore
-from tests.tiny_repository import COLORS, LABELS
+from tests.tiny_repository import COLORS, LABELS, TinyNetworks
 from training.words import train_words_from_catalogs
 
 ROOT = Path(__file__).parents[2]
@@ -178,6 +179,72 @@ def service_url(store: LocalStore, tiny_triton: LocalTriton, tmp_path_factory: p
 def client(service_url: str) -> Iterator[httpx.Client]:
     with httpx.Client(base_url=service_url, timeout=30) as client:
         yield client
+
+
+@dataclass(frozen=True)
+class FusedShop:
+    """The shop behind a fused network: its store, what ranks it, and the confidence below which a photo is unknown.
+
+    Gallery `soft` has centered word vectors; `onehot` has the classifier's labels, delta_0 and pictures of two views.
+    """
+
+    store: LocalStore
+    networks: OnnxRuntimeNetworks
+    ids: list[str]
+    min_confidence: float
+
+    def oracle(self, version: str) -> Oracle:
+        return Oracle(self.networks, Gallery.open(self.store.gallery(version)), self.ids)
+
+
+@pytest.fixture(scope="session")
+def fused_repository(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("fused") / "repository"
+    TinyNetworks().write_fused(path)
+    return path
+
+
+@pytest.fixture(scope="session")
+def fused_shop(
+    shop: Shop,
+    words: WordModel,
+    fused_repository: Path,
+    photos: list[bytes],
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Iterator[FusedShop]:
+    """Both galleries are published, `soft` is live; half of `photos` are below the confidence asked."""
+    networks = OnnxRuntimeNetworks(fused_repository, threads=1)
+    store = LocalStore(tmp_path_factory.mktemp("fused-store"))
+    inputs = np.stack([load_input(photo, size_px=32)[0] for photo in photos])
+    sure = np.sort(networks.infer(inputs).probabilities.max(axis=1))
+    min_confidence = float(sure[len(sure) // 2 - 1] + sure[len(sure) // 2]) / 2
+    label = LabelSettings(mode=LabelMode.SOFT, min_confidence=min_confidence)
+    options: dict[str, Any] = {"store": store, "default_weight": DEFAULT_WEIGHT}
+    build_gallery(shop.catalog, networks, words, version="soft", label=label, center_text=True, **options)
+    onehot = {"text_vector": TextVector.ONEHOT, "label_source": "classifier", "unknown_label": "delta0", "views": 2}
+    label = LabelSettings(mode=LabelMode.SOFT, min_confidence=min_confidence, top=2)
+    build_gallery(shop.catalog, networks, None, version="onehot", label=label, **onehot, **options)
+    store.swap("soft", spaces=networks.info.spaces)
+    yield FusedShop(store, networks, shop.ids, min_confidence)
+    networks.close()
+
+
+@pytest.fixture(scope="session")
+def fused_triton(fused_repository: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalTriton]:
+    log_file = tmp_path_factory.mktemp("fused-triton") / "triton.log"
+    with LocalTriton(fused_repository, log_file=log_file, instances=1, threads=1) as triton:
+        yield triton
+
+
+@pytest.fixture(scope="session")
+def fused_url(
+    fused_shop: FusedShop, fused_triton: LocalTriton, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[str]:
+    """The real service over the fused network and the gallery `soft`."""
+    logs = tmp_path_factory.mktemp("fused-service")
+    with serve(logs, store=fused_shop.store.path, triton_url=fused_triton.grpc_url) as service:
+        wait_until_ready(service)
+        yield service.url
 
 
 @pytest.fixture(scope="session")

@@ -137,8 +137,9 @@ def test_mistakes_of_serve_are_sentences(store: LocalStore, tmp_path: Path) -> N
         taken.bind(("127.0.0.1", 0))
         taken.listen()
         port = taken.getsockname()[1]
-        said = mistake(bento("serve", "--port", port, "--logs", tmp_path, "--triton-url", "127.0.0.1:1", environment=here))
+        said = mistake(bento("serve", "--port", port, "--logs", tmp_path / "logs", environment=here))
         assert f"127.0.0.1:{port}" in said
+        assert not (tmp_path / "logs").exists()  # told before Triton was started
     said = mistake(bento("serve", "--store", tmp_path / "none", "--logs", tmp_path))
     assert str(tmp_path / "none") in said
     assert "index_builder build" in said
@@ -146,10 +147,19 @@ def test_mistakes_of_serve_are_sentences(store: LocalStore, tmp_path: Path) -> N
     said = mistake(bento("serve", environment={"SHOPCAM_MAX_PIXELS": "many"}))
     assert "SHOPCAM_MAX_PIXELS" in said
     assert "many" in said
-    said = mistake(bento("serve", "--repository", tmp_path / "nets", "--logs", tmp_path, environment=here))
+    free = ("--port", free_port())
+    said = mistake(bento("serve", *free, "--repository", tmp_path / "nets", "--logs", tmp_path, environment=here))
     assert str(tmp_path / "nets") in said
     (tmp_path / "empty").mkdir()
     assert "empty" in mistake(bento("serve", "--try", tmp_path / "empty", environment=here))
+    letter = tmp_path / "letter.jpg"
+    letter.write_text("dear shop")
+    for photo, words in ((tmp_path / "none.jpg", "No such file"), (letter, "not a picture"), (tmp_path, "letter.jpg")):
+        said = mistake(bento("serve", *free, "--try", photo, "--logs", tmp_path / "logs", environment=here))
+        assert words in said
+        assert str(photo) in said
+    assert not (tmp_path / "logs").exists()
+    assert "views" in mistake(bento("serve", *free, "--query-views", "3", environment=here))
 
 
 def test_serve_once_searches_and_leaves_nothing(

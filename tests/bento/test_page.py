@@ -329,6 +329,40 @@ def test_titles_of_sellers_are_text_and_links_are_web_links(tab: Tab, service_ur
     assert titles.nth(1).locator("a").get_attribute("href") == "https://shop.example/1"
 
 
+@pytest.mark.parametrize("width_px", [360, 1280])
+def test_doubt_is_said_and_a_label_ends_it(
+    browser: Any, fused_url: str, photos: list[bytes], tmp_path: Path, width_px: int
+) -> None:
+    photo = tmp_path / "photo.jpg"
+    answers = {}
+    for data in photos:
+        photo.write_bytes(data)
+        answers[ask(fused_url, photo=photo)["abstained"]] = data
+    tab = open_tab(browser, fused_url, viewport={"width": width_px, "height": 900})
+    doubt, chips = tab.page.locator("#doubt"), tab.page.locator("#labels button")
+    photo.write_bytes(answers[False])
+    tab.search(photo)
+    assert doubt.is_hidden()
+    assert tab.page.inner_text("#prediction-title") == "It looks like"
+    photo.write_bytes(answers[True])
+    tab.search(photo)
+    answer = ask(fused_url, photo=photo)
+    assert doubt.inner_text().startswith("Not sure what this is, so searched by picture only.")
+    assert tab.page.inner_text("#prediction-title") == "It might be"
+    assert tab.page.inner_text("#status") == f"{FIRST_HITS} products, by picture only"
+    assert {row[3] for row in tab.shown()} == {"no text"}
+    assert_alike(tab.shown(), as_written(answer))
+    assert tab.overflow_px() == 0
+
+    with tab.page.expect_response("**/search"):
+        chips.first.click()  # the best guess is offered too
+    tab.settle()
+    assert_alike(tab.shown(), as_written(ask(fused_url, photo=photo, category=answer["label"])))
+    assert doubt.is_hidden()
+    assert tab.complaints == []
+    tab.page.context.close()
+
+
 @pytest.mark.parametrize("width_px", [360, 390])
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_phones_scroll_one_way_only(browser: Any, service_url: str, drawn: Path, width_px: int, scheme: str) -> None:

@@ -84,6 +84,9 @@ def test_the_gallery_is_that_of_the_manifest(client: httpx.Client, store: LocalS
     assert told["labels"] == list(LABELS)
     assert [row["weight"] for row in told["recall"]] == [0, DEFAULT_WEIGHT, 4 * DEFAULT_WEIGHT]
     assert all(space in manifest for space in told["spaces"].values())
+    assert told["label"] == {"mode": "hard", "min_confidence": 0, "top": None}
+    assert told["text"]["centered"] is False
+    assert told["views"] == 1
 
 
 def test_probes(client: httpx.Client) -> None:

@@ -21,7 +21,14 @@ def table(columns: int, **changes: Any) -> list[str]:
     hit |= {"score": 0.98765, "image_score": -0.5, "text_score": 0.25}
     hits = [hit | {"product_id": f"watch-{number:04}"} for number in range(12)]
     hits[2] |= {"product_id": "x" * 60, "price": None, "text_score": None}
-    body = {"label": "watch", "label_score": 0.934, "category": "watch", "hits": hits, "gallery_version": "v1"}
+    body = {
+        "label": "watch",
+        "label_score": 0.934,
+        "category": "watch",
+        "abstained": False,
+        "hits": hits,
+        "gallery_version": "v1",
+    }
     body |= {"weight": 2.0, "timings_ms": {"decode": 1.2, "models": 20.4, "search": 0.3, "total": 25.6}}
     category = changes.pop("asked", None)
     out = io.StringIO()
@@ -51,5 +58,6 @@ def test_wide_terminals_show_whole_titles() -> None:
 def test_what_was_searched_is_said() -> None:
     assert table(120, category="mug", asked="mug")[0].endswith("(93%), searched as mug")
     assert table(120, category=None, asked="[!!!]")[0].endswith("by picture alone: no word of '[!!!]' is known")
+    assert table(120, category=None, abstained=True)[0].endswith("(93%), not sure, so searched by picture alone")
     assert table(120, label=None, category=None)[0].strip() == "a [1].jpg"
     assert len(table(120, hits=[])) == 3

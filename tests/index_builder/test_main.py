@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
-from catalog.errors import NotFoundError
+from catalog.errors import NotFoundError, OutOfRangeError
 from index_builder.__main__ import main
 from index_builder.store import LocalStore
 from tests.index_builder.conftest import Shop
@@ -102,3 +103,40 @@ def test_a_mistake_is_one_sentence_and_exit_code_2(shop, tiny, tmp_path):
     )
     assert done.stdout == ""
     assert not (tmp_path / "s").exists()
+
+
+def test_settings_of_labels_texts_and_views_are_recorded(build):
+    options = "--label-mode soft --min-confidence 0.3 --label-top 3 --center-text --gallery-views 2"
+    store = build("--version", "one", *options.split())
+    manifest = json.loads((store.gallery("one") / "manifest.json").read_text())
+    assert manifest["label"] == {"mode": "soft", "min_confidence": 0.3, "top": 3}
+    assert manifest["views"] == 2
+    assert manifest["text"]["centered"] is True
+    build("--version", "two", "--text", "onehot", "--label-source", "classifier", "--unknown-label", "delta0")
+    text = json.loads((store.gallery("two") / "manifest.json").read_text())["text"]
+    assert (text["label_source"], text["unknown"]) == ("classifier", "delta0")
+    build("--version", "three")
+    manifest = json.loads((store.gallery("three") / "manifest.json").read_text())
+    assert manifest["label"] == {"mode": "hard", "min_confidence": 0, "top": None}
+
+
+@pytest.mark.parametrize(
+    ("options", "sentence"),
+    [
+        ("--threads 0", "threads is 0, at least 1 is needed"),
+        ("--threads -1", "threads is -1, at least 1 is needed"),
+        ("--max-bad-rows nan", "max_bad_rows is nan, expected a share from 0 to 1"),
+        ("--text none --default-weight nan", "weight is nan, expected 0 to 25"),
+        ("--default-weight nan", "default weight is nan"),
+        ("--min-confidence nan", "label min_confidence is nan: input should be"),
+        ("--min-confidence 1.5", "label min_confidence is 1.5: input should be less than or equal to 1"),
+        ("--label-top 0", "label top is 0: input should be greater than or equal to 1"),
+        ("--gallery-views 5", "views is 5, expected 1 to 4"),
+        ("--text none --center-text", "centered text needs a text part"),
+    ],
+)
+def test_numbers_that_do_not_fit_are_one_sentence(build, tmp_path, options, sentence):
+    with pytest.raises(OutOfRangeError, match=re.escape(sentence)) as caught:
+        build("--version", "one", *options.split())
+    assert "\n" not in str(caught.value)
+    assert not (tmp_path / "store" / "galleries").exists()
