@@ -25,8 +25,12 @@ class Artifacts:
 
 def make(target: Path, *arguments: str) -> None:
     """Run `python -m ARGUMENTS` unless `target` exists; raises NotReadyError with the command when it fails."""
-    if target.exists():
-        return
+    if not target.exists():
+        run(*arguments)
+
+
+def run(*arguments: str) -> None:
+    """Run `python -m ARGUMENTS`; raises NotReadyError with the command when it fails."""
     console.print(f"[dim]$ python -m {' '.join(arguments)}[/dim]", highlight=False)
     done = subprocess.run([sys.executable, "-m", *arguments], check=False)
     if done.returncode:

@@ -1,7 +1,8 @@
 """Measured rows in; a table on the terminal and under `benchmarks/results/` out, as JSON and as Markdown.
 
 `NAME.json` is `{"table", "command", "date", "machine", "rows": [{"name", "value", "unit", "target", "ok"}]}`; `ok` is
-computed from value and target and is null where there is no target, so a figure can't be declared good by hand.
+computed from value and target and is null where there is no target, so a figure can't be declared good by hand. A row
+may also carry `published` (what a paper reports), `note`, and `settings` (what a study's figure was made with).
 """
 
 from __future__ import annotations
@@ -23,7 +24,8 @@ from rich.table import Table
 RESULTS = Path(__file__).parent / "results"
 LOG_WIDTH = 140
 
-_COMPARISONS: dict[str, Callable[[float, float], bool]] = {">=": operator.ge, "<=": operator.le}
+_OPTIONAL = ("note", "published", "settings")
+_COMPARISONS: dict[str, Callable[[float, float], bool]] = {">=": operator.ge, "<=": operator.le, ">": operator.gt}
 
 
 @dataclass(frozen=True)
@@ -47,13 +49,15 @@ class Target:
 
 @dataclass(frozen=True)
 class Row:
-    """One figure. `note` is for people and stays out of the JSON contract's four values."""
+    """One figure. `published` is the paper's own, as text; `note` is for people; `settings` identifies what made it."""
 
     name: str
     value: float
     unit: str = ""
     target: Target | None = None
     note: str = ""
+    published: str = ""
+    settings: str = ""
 
     @property
     def ok(self) -> bool | None:
@@ -77,8 +81,12 @@ def _processor() -> str:
     return platform.processor() or platform.machine()
 
 
-def publish(name: str, rows: Sequence[Row], *, title: str, command: str, folder: Path = RESULTS) -> Path:
+def publish(
+    name: str, rows: Sequence[Row], *, title: str, command: str, folder: Path = RESULTS, quiet: bool = False
+) -> Path:
     """Print `rows` as a table and write `folder/name.json` and `folder/name.md`; returns the path of the JSON file.
+
+    `quiet` writes without printing, for a table that is not complete yet.
 
     Raises ValueError when there is nothing to publish.
     """
@@ -96,7 +104,7 @@ def publish(name: str, rows: Sequence[Row], *, title: str, command: str, folder:
                 "unit": row.unit,
                 "target": None if row.target is None else str(row.target),
                 "ok": row.ok,
-                **({"note": row.note} if row.note else {}),
+                **{key: text for key in _OPTIONAL if (text := getattr(row, key))},
             }
             for row in rows
         ],
@@ -105,29 +113,45 @@ def publish(name: str, rows: Sequence[Row], *, title: str, command: str, folder:
     path = folder / f"{name}.json"
     _replace(path, json.dumps(document, indent=2) + "\n")
     _replace(folder / f"{name}.md", _markdown(document, rows))
-    _print(title, rows)
+    if not quiet:
+        _print(title, rows)
     return path
 
 
-def _cells(row: Row) -> tuple[str, str, str, str, str]:
-    mark = {None: "", True: "yes", False: "MISSED"}[row.ok]
-    return row.name, f"{row.value:.4g} {row.unit}".strip(), str(row.target or ""), mark, row.note
+def _columns(rows: Sequence[Row]) -> list[str]:
+    """The columns to show: the published figures only where there are any."""
+    published = ["published"] if any(row.published for row in rows) else []
+    return ["what", "value", *published, "target", "reached", "note"]
+
+
+def _cells(row: Row, columns: Sequence[str]) -> list[str]:
+    cells = {
+        "what": row.name,
+        "value": f"{row.value:.4g} {row.unit}".strip(),
+        "published": row.published,
+        "target": str(row.target or ""),
+        "reached": {None: "", True: "yes", False: "MISSED"}[row.ok],
+        "note": row.note,
+    }
+    return [cells[column] for column in columns]
 
 
 def _markdown(document: Mapping[str, object], rows: Sequence[Row]) -> str:
     head = f"# {document['table']}\n\n`{document['command']}`, {document['date']}, {document['machine']}\n\n"
-    lines = ["| what | value | target | reached | note |", "|---|---|---|---|---|"]
-    lines += [f"| {' | '.join(_cells(row))} |" for row in rows]
+    columns = _columns(rows)
+    lines = [f"| {' | '.join(columns)} |", "|---" * len(columns) + "|"]
+    lines += [f"| {' | '.join(_cells(row, columns))} |" for row in rows]
     return head + "\n".join(lines) + "\n"
 
 
 def _print(title: str, rows: Sequence[Row]) -> None:
     table = Table(title=title, title_justify="left")
-    for column in ("what", "value", "target", "reached", "note"):
+    columns = _columns(rows)
+    for column in columns:
         table.add_column(column, justify="right" if column == "value" else "left")
     for row in rows:
         style = {None: "", True: "green", False: "bold red"}[row.ok]
-        table.add_row(*_cells(row), style=style)
+        table.add_row(*_cells(row, columns), style=style)
     # A log or a pipe has no width of its own.
     Console(width=None if sys.stdout.isatty() else LOG_WIDTH).print(table)
 

@@ -1,132 +1,127 @@
-"""`python -m benchmarks.quality sample | weight | grocery`: are the right products on top?"""
+"""`python -m benchmarks.quality VERB`: are the right products on top?"""
 
 from __future__ import annotations
 
 import argparse
-from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
 
-import numpy as np
-
-from benchmarks import grocery, sample
-from benchmarks.artifacts import Artifacts
-from benchmarks.metrics import mean_average_precision, paired_bootstrap, recall_at, top5_score
-from benchmarks.quality.evaluate import SECOND_LEVEL, Queries, ranked, relevance, run_networks
-from benchmarks.quality.folds import FOLDS, relevant_by_weight, smallest_good_weight
-from benchmarks.results import Row, Target, publish
-from catalog.reader import load_catalog
 from catalog.terminal import run_main
-from export.onnx_runtime import OnnxRuntimeNetworks
-from index_builder.gallery import Gallery
-from index_builder.store import open_store
-
-IMAGE_ONLY_TOP5 = Target(">=", 2.50)
-ONE_SHOT_TOP5 = Target(">=", 3.25)
 
 
 def main(argv: list[str]) -> None:
     """Parse and run one verb."""
+    given = _parser().parse_args(argv)
+    given.run(given)
+
+
+def _sample(_: argparse.Namespace) -> None:
+    from benchmarks.quality.first_tables import sample_table
+
+    sample_table()
+
+
+def _grocery(given: argparse.Namespace) -> None:
+    from benchmarks.quality.first_tables import grocery_table
+
+    grocery_table(given.shared)
+
+
+def _weight(given: argparse.Namespace) -> None:
+    from benchmarks.quality.first_tables import weight_table
+
+    weight_table(given.shared)
+
+
+def _main_table(given: argparse.Namespace) -> None:
+    from benchmarks.quality.main_table import main_table
+
+    main_table(given.shared, networks=given.networks)
+
+
+def _all(given: argparse.Namespace) -> None:
+    from benchmarks.quality.studies import run_all
+
+    run_all(given.shared)
+
+
+def _arms(given: argparse.Namespace) -> None:
+    from benchmarks.quality.shop import evaluate_arms, print_arms
+
+    rows = evaluate_arms(
+        given.catalog,
+        given.queries,
+        given.repository,
+        given.words,
+        splits=given.split,
+        query_splits=given.query_split,
+        weight=given.weight,
+        boxes=given.boxes,
+    )
+    print_arms(rows, title=f"{given.queries.name} in {given.catalog.name}, networks of {given.repository.name}")
+
+
+def _evaluate(given: argparse.Namespace) -> None:
+    from benchmarks.quality.live import evaluate_live, print_live
+
+    rows = evaluate_live(
+        given.store, given.repository, given.queries, splits=given.split, weight=given.weight, boxes=given.boxes
+    )
+    print_live(rows, title=f"{given.queries.name} in the live gallery of {given.store}")
+
+
+def _parser() -> argparse.ArgumentParser:
+    from benchmarks.quality.hours import ALL, MAIN
+
     parser = argparse.ArgumentParser(prog="python -m benchmarks.quality", description=__doc__)
-    verbs = parser.add_subparsers(dest="verb", required=True)
-    verbs.add_parser("sample", help="camera photo to its product, sample shop and shipped networks")
-    real = verbs.add_parser("grocery", help="one-shot search on real grocery photos, GoogLeNet pool5")
-    real.add_argument("--shared", type=Path, default=Path("../shared"), help="folder of the real photos and weights")
-    folds = verbs.add_parser("weight", help="top-5 score against the weight, by folds of the grocery training split")
-    folds.add_argument("--shared", type=Path, default=Path("../shared"), help="folder of the real photos and weights")
-    given = parser.parse_args(argv)
-    if given.verb == "sample":
-        _sample()
-    elif given.verb == "weight":
-        _weight(given.shared)
-    else:
-        _grocery(given.shared)
+    verbs = parser.add_subparsers(required=True, metavar="VERB")
+
+    def verb(name: str, run: Callable[[argparse.Namespace], None], text: str) -> argparse.ArgumentParser:
+        own = verbs.add_parser(name, help=text, description=text)
+        own.set_defaults(run=run)
+        return own
+
+    one = verb("main", _main_table, f"the main table: every arm on real grocery photos, with plots ({MAIN})")
+    _shared(one)
+    one.add_argument("--networks", help="put every arm on the networks of one recipe, such as frozen (minutes)")
+    one = verb("all", _all, f"the main table and the studies; goes on where it was stopped ({ALL})")
+    _shared(one)
+    verb("sample", _sample, "camera photo to its product, sample shop and shipped networks")
+    one = verb("weight", _weight, "top-5 score against the weight, by folds of the grocery training split")
+    _shared(one)
+    one = verb("grocery", _grocery, "one-shot search on real grocery photos, GoogLeNet pool5")
+    _shared(one)
+    one = verb("arms", _arms, "every arm on your own catalog and query file")
+    one.add_argument("--catalog", type=Path, required=True, help="what is searched")
+    one.add_argument("--split", type=_splits, help="only these splits of the catalog, such as train")
+    one.add_argument("--query-split", type=_splits, help="only these splits of the query file, such as val")
+    one.add_argument("--words", type=Path, help="folder of word vectors; without it no arm with word vectors")
+    _asked(one)
+    one = verb("evaluate", _evaluate, "a live gallery on your own query file: image only, hard, soft label")
+    one.add_argument("--store", type=Path, required=True, help="folder of galleries, one of them live")
+    one.add_argument("--split", type=_splits, help="only these splits of the query file, such as val")
+    _asked(one)
+    return parser
 
 
-def _sample() -> None:
-    shop = sample.prepare()
-    gallery, networks = _load(shop)
-    rows = [Row("products in the gallery", gallery.manifest.products)]
-    for taken, boxes in (("whole photo", False), ("photo with its box", True)):
-        queries = run_networks(shop.queries, networks, splits=["val"], boxes=boxes)
-        rows.append(Row(f"{taken}: held-out camera photos", len(queries.rows)))
-        for arm, weight in _arms(gallery).items():
-            hits = ranked(gallery, queries, weight=weight)
-            product = relevance(queries, hits, by="product_id")
-            rows += [
-                Row(f"{taken}, {arm}: its product, recall@1", recall_at(product, 1)),
-                Row(f"{taken}, {arm}: its product, recall@5", recall_at(product, 5)),
-                Row(
-                    f"{taken}, {arm}: same label, top-5 score", top5_score(relevance(queries, hits, by="label")), "of 5"
-                ),
-            ]
-        rows.append(Row(f"{taken}: classifier accuracy", _accuracy(gallery, queries)))
-    publish(
-        "sample_quality", rows, title="Sample shop, shipped networks", command="python -m benchmarks.quality sample"
+def _shared(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--shared",
+        type=Path,
+        default=Path("../shared"),
+        help="folder of the real photos and weights (default ../shared)",
     )
 
 
-def _grocery(shared: Path) -> None:
-    shop = grocery.prepare(shared)
-    gallery, networks = _load(shop)
-    queries = run_networks(shop.queries, networks, splits=["val"])
-    in_gallery = Counter(row.label for row in load_catalog(shop.catalog, splits=["train"]).products)
-    total = np.array([in_gallery[row.label] for row in queries.rows])
-    rows, per_query = (
-        [Row("query photos (val)", len(queries.rows)), Row("gallery rows (train)", gallery.manifest.count)],
-        [],
-    )
-    for (arm, weight), target in zip(_arms(gallery).items(), (IMAGE_ONLY_TOP5, ONE_SHOT_TOP5), strict=True):
-        hits = ranked(gallery, queries, weight=weight)
-        relevant = relevance(queries, hits, by="label")
-        per_query.append(relevant[:, :5].sum(axis=1).astype(np.float64))
-        rows += [
-            Row(f"{arm}: top-5 score", top5_score(relevant), "of 5", target),
-            Row(f"{arm}: recall@1", recall_at(relevant, 1)),
-            Row(f"{arm}: mAP@10", mean_average_precision(relevant, total)),
-            Row(f"{arm}: top-5 score, second level", top5_score(relevance(queries, hits, by=SECOND_LEVEL)), "of 5"),
-        ]
-    mean, low, high = paired_bootstrap(*per_query)
-    rows.append(Row("one-shot minus image only, top-5 score", mean, note=f"95 % interval {low:.2f} to {high:.2f}"))
-    rows.append(Row("classifier accuracy", _accuracy(gallery, queries)))
-    publish(
-        "grocery_quality",
-        rows,
-        title="Grocery photos, one-shot protocol, GoogLeNet pool5 (square root, L2)",
-        command="python -m benchmarks.quality grocery",
-    )
+def _asked(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--queries", type=Path, required=True, help="query file: image, and label or product_id")
+    parser.add_argument("--repository", type=Path, required=True, help="model repository with the exported networks")
+    parser.add_argument("--weight", type=float, help="text against image (default: the gallery's own, or 1)")
+    parser.add_argument("--boxes", action="store_true", help="crop each photo to its box")
 
 
-def _weight(shared: Path) -> None:
-    gallery, _ = _load(grocery.prepare(shared))
-    relevant = relevant_by_weight(gallery)
-    rows = [Row(f"top-5 score at weight {weight:g}", float(n.mean()), "of 5") for weight, n in relevant.items()]
-    note = f"{FOLDS} contiguous folds of train, smallest within one standard error of the best; val was not used"
-    rows.append(Row("weight chosen", smallest_good_weight(relevant), note=note))
-    publish(
-        "grocery_weight",
-        rows,
-        title="Grocery photos: the weight, chosen inside the training split",
-        command="python -m benchmarks.quality weight",
-    )
-
-
-def _load(shop: Artifacts) -> tuple[Gallery, OnnxRuntimeNetworks]:
-    store = open_store(shop.store)
-    live = store.live()
-    if live is None:
-        raise RuntimeError(f"{shop.store} has no live gallery although its build succeeded")
-    networks = OnnxRuntimeNetworks(shop.repository)
-    return Gallery.open(store.gallery(live.live.gallery), spaces=networks.info.spaces), networks
-
-
-def _arms(gallery: Gallery) -> dict[str, float]:
-    default = gallery.manifest.default_weight
-    return {"image only": 0.0, f"one-shot (weight {default:g})": default}
-
-
-def _accuracy(gallery: Gallery, queries: Queries) -> float:
-    predicted = np.array(gallery.manifest.labels)[queries.probabilities.argmax(axis=1)]
-    return float(np.mean(predicted == np.array([row.label for row in queries.rows])))
+def _splits(text: str) -> list[str]:
+    return [name.strip() for name in text.split(",") if name.strip()]
 
 
 if __name__ == "__main__":

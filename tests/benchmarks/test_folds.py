@@ -4,7 +4,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from benchmarks.quality.folds import contiguous_folds, smallest_good_weight
+from benchmarks.quality.folds import contiguous_folds, shifted_folds, smallest_good_weight
 
 
 def test_folds_are_contiguous_fifths_of_each_label():
@@ -32,3 +32,33 @@ def test_the_smallest_weight_within_one_standard_error_is_chosen():
     near = np.concatenate([best[:90], np.full(10, 2)])  # five 4s became 2s: mean 2.9, within 0.1005
     far = np.concatenate([best[:88], np.full(12, 2)])  # six: mean 2.88
     assert smallest_good_weight({1.0: far, 2.0: near, 4.0: best}) == 2.0
+
+
+def looks(per_look: int = 4) -> tuple[np.ndarray, list[str]]:
+    """Two labels of three looks each: points around three far corners, in mixed order."""
+    rng = np.random.default_rng(0)
+    corners = np.array([[0, 0, 10], [10, 0, 0], [0, 10, 0]])
+    place = np.tile(np.arange(3), per_look)
+    vectors = np.concatenate([corners[place] + shift + 0.1 * rng.normal(size=(len(place), 3)) for shift in (0, 40)])
+    return vectors.astype(np.float32), ["fig"] * len(place) + ["pear"] * len(place)
+
+
+def test_a_shifted_fold_is_one_look_of_each_label():
+    vectors, labels = looks()
+    fold = shifted_folds(vectors, labels)
+    for label in ("fig", "pear"):
+        own = fold[np.array(labels) == label]
+        assert sorted(own[:3]) == [0, 1, 2]  # the first three rows are one of each look
+        assert np.array_equal(own, np.tile(own[:3], 4))
+
+
+@given(st.lists(st.sampled_from("abc"), min_size=1, max_size=40), st.integers(0, 3))
+def test_shifted_folds_leave_every_label_in_the_training_part(labels: list[str], seed: int):
+    vectors = np.random.default_rng(seed).integers(0, 2, (len(labels), 2)).astype(np.float32)  # many equal rows
+    fold = shifted_folds(vectors, labels, seed=seed)
+    assert np.array_equal(fold, shifted_folds(vectors, labels, seed=seed))
+    assert set(fold) <= {0, 1, 2}
+    for name in set(labels):
+        own = fold[np.array(labels) == name]
+        if len(own) > 1:
+            assert len(set(own)) > 1  # whichever fold is held out, a row of the label stays

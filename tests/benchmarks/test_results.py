@@ -33,3 +33,30 @@ def test_nothing_measured_publishes_nothing(tmp_path):
 def test_an_unknown_comparison_is_refused():
     with pytest.raises(ValueError, match="'=='"):
         Target("==", 1)
+
+
+def test_a_published_figure_stands_beside_ours_in_every_form(tmp_path, capsys):
+    rows = [Row("gain", 41.0, "%", Target(">", 40), published="+39, +30"), Row("other", 1.0, settings="abc")]
+    document = json.loads(publish("demo", rows, title="Demo", command="-", folder=tmp_path).read_text())
+    assert document["rows"][0]["published"] == "+39, +30"
+    assert document["rows"][0]["ok"] is True
+    assert document["rows"][1] == {
+        "name": "other",
+        "value": 1.0,
+        "unit": "",
+        "target": None,
+        "ok": None,
+        "settings": "abc",
+    }
+    readable = (tmp_path / "demo.md").read_text()
+    assert "| what | value | published | target | reached | note |" in readable
+    assert "| gain | 41 % | +39, +30 | > 40 | yes |" in readable
+    shown = capsys.readouterr().out
+    assert "published" in shown
+    assert "+39, +30" in shown
+
+
+def test_without_published_figures_there_is_no_such_column(tmp_path, capsys):
+    publish("demo", [Row("one", 1.0)], title="Demo", command="-", folder=tmp_path, quiet=True)
+    assert "published" not in (tmp_path / "demo.md").read_text()
+    assert capsys.readouterr().out == ""

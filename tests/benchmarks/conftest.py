@@ -1,0 +1,51 @@
+"""A tiny shop of solid and noisy colors with real tiny networks and real word vectors: catalog, queries, gallery."""
+
+from __future__ import annotations
+
+import csv
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from export.words import WordModel
+from tests.tiny_repository import COLORS, LABELS, TinyNetworks
+from training.words import train_words_from_catalogs
+
+PER_LABEL = 7
+
+
+@dataclass(frozen=True)
+class ColorShop:
+    """`catalog` holds 7 noisy pictures of each of 6 colors (five `train`, two `val`), titled by their color."""
+
+    catalog: Path
+    repository: Path
+    words: WordModel
+    networks: TinyNetworks
+
+
+@pytest.fixture(scope="session")
+def color_shop(tmp_path_factory: pytest.TempPathFactory) -> ColorShop:
+    folder = tmp_path_factory.mktemp("color-shop")
+    rng = np.random.default_rng(0)
+    rows = []
+    for label, color in COLORS.items():
+        for number in range(PER_LABEL):
+            pixels = (255 * (0.8 * np.array(color) + 0.2 * rng.random((32, 32, 3)))).astype(np.uint8)
+            Image.fromarray(pixels).save(folder / f"{label}-{number}.png")
+            split = "train" if number < 5 else "val"
+            rows.append(
+                (f"{label}-{number}", f"{label}-{number}.png", f"A {label} tile", f"Tile > {label}", label, split)
+            )
+    catalog = folder / "catalog.csv"
+    with catalog.open("w", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(("product_id", "image", "title", "category_path", "label", "split"))
+        writer.writerows(rows)
+    networks = TinyNetworks(labels=LABELS)
+    networks.write(folder / "models")
+    train_words_from_catalogs([catalog], out=folder / "words", dim=8, bucket=200, min_count=1, epochs=20, seed=1)
+    return ColorShop(catalog, folder / "models", WordModel.load(folder / "words"), networks)

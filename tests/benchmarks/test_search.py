@@ -1,0 +1,141 @@
+"""Arms on arrays against brute force, and the same answers as a gallery that `index_builder` builds."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from benchmarks.quality.arms import ARMS, BEST, Arm
+from benchmarks.quality.live import evaluate_live
+from benchmarks.quality.outputs import Outputs, View, load_view, outputs_of
+from benchmarks.quality.search import Choice, Scene, figures, query_text, relevance, search, vectors_of
+from benchmarks.quality.sequential import Merge
+from benchmarks.quality.shop import evaluate_arms
+from catalog.errors import MalformedError, NotFoundError
+from catalog.rows import Product
+from export.onnx_runtime import OnnxRuntimeNetworks
+from index_builder.build import build_gallery
+from index_builder.manifest import LabelMode, TextVector
+from index_builder.store import open_store
+
+PROBABILITIES = np.array([[0.7, 0.2, 0.1], [0.1, 0.4, 0.5]], np.float32)
+TABLE = np.array([[1, 0], [0, 1], [0.6, 0.8]], np.float32)
+
+
+@pytest.fixture(scope="module")
+def scene(color_shop, tmp_path_factory) -> Scene:
+    cache = tmp_path_factory.mktemp("outputs")
+    sides = [outputs_of(color_shop.repository, color_shop.catalog, [split], cache=cache) for split in ("train", "val")]
+    return Scene(*sides, color_shop.words)
+
+
+def test_hard_soft_and_abstaining_text_by_hand():
+    assert np.array_equal(query_text(PROBABILITIES, TABLE, mode=LabelMode.HARD), TABLE[[0, 2]])
+    soft = [[0.7 + 0.1 * 0.6, 0.2 + 0.1 * 0.8], [0.1 + 0.5 * 0.6, 0.4 + 0.5 * 0.8]]
+    assert query_text(PROBABILITIES, TABLE, mode=LabelMode.SOFT) == pytest.approx(np.array(soft))
+    unsure = query_text(PROBABILITIES, TABLE, mode=LabelMode.SOFT, confidence=0.6)
+    assert unsure == pytest.approx(np.array([soft[0], [0, 0]]))
+
+
+def test_temperature_is_softmax_of_scaled_logits():
+    logits = np.log(PROBABILITIES.astype(np.float64)) + 3.0
+    want = np.exp(logits / 2) / np.exp(logits / 2).sum(axis=1, keepdims=True)
+    rows = tuple(Product(product_id=str(number), image="x") for number in range(2))
+    empty = np.zeros((2, 1), np.float32)
+    got = Outputs(rows, ("a", "b", "c"), empty, PROBABILITIES, empty).at_temperature(2.0)
+    assert got.probabilities == pytest.approx(want, abs=1e-6)
+
+
+def test_outputs_are_those_of_the_networks_and_come_from_disk_the_second_time(color_shop, tmp_path, monkeypatch):
+    first = outputs_of(color_shop.repository, color_shop.catalog, ["val"], cache=tmp_path)
+    folder = color_shop.catalog.parent
+    pixels = np.stack([load_view(row, folder, size_px=32, view=View.PLAIN) for row in first.rows])
+    want = color_shop.networks.outputs(pixels)
+    assert first.embedding == pytest.approx(want.embedding, abs=1e-5)
+    assert first.probabilities == pytest.approx(want.probabilities, abs=1e-5)
+    assert first.pooled == pytest.approx(want.pooled, abs=1e-5)
+    monkeypatch.setattr(OnnxRuntimeNetworks, "infer", None)
+    again = outputs_of(color_shop.repository, color_shop.catalog, ["val"], cache=tmp_path)
+    assert np.array_equal(first.embedding, again.embedding)
+
+
+def test_views_mirror_and_crop(color_shop):
+    row, folder = Product(product_id="red-0", image="red-0.png"), color_shop.catalog.parent
+    plain = load_view(row, folder, size_px=32, view=View.PLAIN)
+    assert np.array_equal(load_view(row, folder, size_px=32, view=View.MIRRORED), plain[:, ::-1])
+    assert load_view(row, folder, size_px=32, view=View.CENTER).shape == plain.shape
+
+
+@pytest.mark.parametrize("name", ["frozen", "ours1", "ours1-classifier", "ours2", "soft"])
+def test_one_shot_arms_are_the_weighted_sum_of_both_cosines(scene: Scene, name: str):
+    arm, choice = ARMS[name], Choice(weight=2.0, confidence=0.3)
+    parts = vectors_of(arm, scene, choice)
+    weight = 2.0 if arm.with_text else 0.0
+    score = parts.query_image.astype(np.float64) @ parts.image.T + weight * (parts.query_text @ parts.text.T)
+    got = search(arm, scene, choice, top_k=6).rows
+    found = np.take_along_axis(score, got, axis=1)
+    assert found == pytest.approx(-np.sort(-score, axis=1)[:, :6], abs=1e-5)
+
+
+def test_gallery_labels_of_the_classifier_are_what_it_says(scene: Scene):
+    arm = ARMS["ours1-classifier"]
+    said = [scene.gallery.labels.index(label) for label in scene.gallery.said]
+    assert vectors_of(arm, scene, Choice()).text.argmax(axis=1).tolist() == said
+
+
+def test_figures_by_hand(scene: Scene):
+    rows = np.zeros((len(scene.queries), 10), np.int64)
+    ranked = replace(
+        search(ARMS["frozen"], scene, Choice()), rows=rows
+    )  # every hit is the first gallery row, a red one
+    reds = sum(label == "red" for label in scene.queries.truth)
+    got = figures(ranked, scene)
+    assert got.top5 == pytest.approx(5 * reds / len(rows))
+    assert got.recall_1 == got.recall_5 == pytest.approx(reds / len(rows))
+    assert got.second_level == got.top5  # "Tile > red" and so on
+
+
+def test_an_empty_label_is_never_relevant():
+    assert relevance(np.array([[0, 1]]), gallery=["", "a"], queries=[""]).tolist() == [[False, False]]
+
+
+def test_arms_that_contradict_themselves_are_refused():
+    with pytest.raises(ValueError, match="text vectors are none, label mode is hard"):
+        Arm("odd", "frozen", label_mode=LabelMode.HARD)
+    with pytest.raises(ValueError, match="needs text"):
+        Arm("odd", "frozen", merge=Merge.IMAGE_FIRST)
+
+
+def test_a_live_gallery_scores_as_the_arms_do(color_shop, scene: Scene, tmp_path):
+    store = open_store(tmp_path / "store")
+    networks = OnnxRuntimeNetworks(color_shop.repository, threads=1)
+    manifest = build_gallery(
+        color_shop.catalog, networks, color_shop.words, store=store, splits=["train"], default_weight=2.0
+    )
+    with pytest.raises(NotFoundError, match="no gallery is live"):
+        evaluate_live(store.path, color_shop.repository, color_shop.catalog, splits=["val"])
+    store.swap(manifest.version, spaces=networks.info.spaces)
+    networks.close()
+    live = evaluate_live(store.path, color_shop.repository, color_shop.catalog, splits=["val"])
+    assert [row.name for row in live] == ["image only", "hard label (weight 2)", "soft label (weight 2)"]
+    for row, arm in zip(live, ("frozen", "ours2", BEST), strict=True):
+        want = figures(search(replace(ARMS[arm], abstain=False), scene, Choice(weight=2.0)), scene)
+        assert row.top5 == pytest.approx(want.top5)
+        assert row.recall[5] == pytest.approx(want.recall_5)
+        assert row.map_10 == pytest.approx(want.map_10)
+
+
+def test_every_arm_runs_on_any_catalog_and_query_file(color_shop, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    asked = {"splits": ["train"], "query_splits": ["val"]}
+    catalog = color_shop.catalog
+    rows = evaluate_arms(catalog, catalog, color_shop.repository, color_shop.words.folder, **asked)
+    assert set(rows) == set(ARMS) - {"frozen", "soft-two-networks"}
+    without = evaluate_arms(catalog, catalog, color_shop.repository, None, **asked)
+    assert {ARMS[name].text_vector for name in without} == {TextVector.NONE, TextVector.ONEHOT}
+    # A solid color is told without mistake, so its label brings all five of its kind to the top.
+    assert without["ours1"].top5 == 5.0
+    other = tmp_path / "other.csv"
+    other.write_text(f"image,label\n{catalog.parent / 'red-0.png'},plaid\n")
+    with pytest.raises(MalformedError, match=r"no label of other\.csv stands in catalog\.csv"):
+        evaluate_arms(catalog, other, color_shop.repository, None)
