@@ -33,6 +33,10 @@ def main(arguments: list[str]) -> int:
         verb.add_argument(
             "--target", choices=("onnxruntime", "tensorrt"), default="onnxruntime", help="only onnxruntime"
         )
+        if model is not contract.Model.EMBEDDER:
+            verb.add_argument(
+                "--temperature", type=float, help="probabilities are softmax(logits / T) (default: the run's own T)"
+            )
     options = parser.parse_args(arguments)
     return _export(options)
 
@@ -53,6 +57,7 @@ def _export(options: argparse.Namespace) -> int:
         model=model,
         version=options.version,
         precision=options.precision,
+        temperature=getattr(options, "temperature", None),  # an embedder has none
     )
     folder = options.repository / model / str(options.version)
     console.print(

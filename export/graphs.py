@@ -6,6 +6,7 @@ Preprocessing, power and normalization are inside the graph, so that no caller c
 from __future__ import annotations
 
 import hashlib
+import math
 import warnings
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,6 +22,7 @@ from training.networks import Classifier, Embedder, Fused, Kind
 from training.runs import Run, read_run
 
 OPSET = 18
+TEMPERATURE = "temperature"  # key in the metadata of an ONNX file with probabilities
 PRECISIONS = ("fp32",)
 # The kind of run behind each model; a fused network takes the place of the ensemble.
 KINDS = {
@@ -77,20 +79,37 @@ class ClassifierGraph(nn.Module):
 
 
 def export_run(
-    checkpoint: Path, repository: Path, *, model: contract.Model, version: int = 1, precision: str = "fp32"
+    checkpoint: Path,
+    repository: Path,
+    *,
+    model: contract.Model,
+    version: int = 1,
+    precision: str = "fp32",
+    temperature: float | None = None,
 ) -> Exported:
     """Export the run folder `checkpoint` as `model` into `repository`; nothing is written unless both runtimes agree.
 
-    Raises `OutOfRangeError` for a precision that is not built yet, `parity.ParityError` where the graph differs from
-    torch, and what `training.runs.read_run` and `export.contract.write_model` raise.
+    `temperature` takes the place of the run's own: probabilities are softmax(logits / temperature). It is written into
+    the file (`exported_temperature`), but is no part of the space id (`space_id` says why).
+
+    Raises `OutOfRangeError` for a precision that is not built yet, a temperature that is not above 0 or has no
+    probabilities to change, `parity.ParityError` where the graph differs from torch, and what `training.runs.read_run`
+    and `export.contract.write_model` raise.
     """
     if precision not in PRECISIONS:
         raise OutOfRangeError(f"--precision is {precision}, only {', '.join(PRECISIONS)} is built so far")
+    if temperature is not None and not 0 < temperature < math.inf:  # nan is not either
+        raise OutOfRangeError(f"--temperature is {temperature:g}, a number above 0 is needed")
     run = read_run(checkpoint)
     if run.record.kind is not (wanted := KINDS[model]):
         raise OutOfRangeError(f"{checkpoint} holds a run of kind '{run.record.kind}', expected '{wanted}'")
+    if isinstance(run.network, Classifier | Fused):
+        run.network.temperature = temperature = temperature or run.network.temperature
+    elif temperature is not None:
+        raise OutOfRangeError(f"--temperature is {temperature:g}, but '{model}' answers no probabilities")
     graph, outputs = _graph(run)
-    onnx = to_onnx(graph, size_px=run.record.size_px, outputs=[tensor.value for tensor in outputs])
+    names = [tensor.value for tensor in outputs]
+    onnx = to_onnx(graph, size_px=run.record.size_px, outputs=names, temperature=temperature)
     cosine = parity.check(graph, onnx, size_px=run.record.size_px)
     description = contract.ModelDescription(
         name=model.value,
@@ -103,8 +122,11 @@ def export_run(
     return Exported(written, len(onnx), cosine)
 
 
-def to_onnx(graph: nn.Module, *, size_px: int, outputs: list[str]) -> bytes:
-    """Convert to one self-contained ONNX file with a dynamic batch on every input and output."""
+def to_onnx(graph: nn.Module, *, size_px: int, outputs: list[str], temperature: float | None = None) -> bytes:
+    """Convert to one self-contained ONNX file with a dynamic batch on every input and output.
+
+    `temperature` is that of the graph, to be told by the file's metadata; it changes nothing.
+    """
     example = torch.zeros(_EXAMPLE_BATCH, size_px, size_px, 3, dtype=torch.uint8)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # the exporter's notes on its own deprecations
@@ -118,13 +140,27 @@ def to_onnx(graph: nn.Module, *, size_px: int, outputs: list[str]) -> bytes:
             opset_version=OPSET,
             verbose=False,
         )
-    return _without_notes(program.model_proto)
+    model = _without_notes(program.model_proto)
+    if temperature is not None:
+        model.metadata_props.add(key=TEMPERATURE, value=repr(float(temperature)))
+    return cast(bytes, model.SerializeToString())
+
+
+def exported_temperature(onnx_file: Path) -> float | None:
+    """Return the temperature of the probabilities of a file that `export_run` wrote, None where it says none."""
+    import onnx
+
+    model = onnx.load(onnx_file, load_external_data=False)
+    return next((float(entry.value) for entry in model.metadata_props if entry.key == TEMPERATURE), None)
 
 
 def space_id(run: Run) -> str:
     """Name the space of a network's vectors: a hash of its weights, its preprocessing and its head.
 
-    Equal for equal networks wherever and however they were saved, so that vectors with equal ids may be compared.
+    Equal for equal networks wherever and however they were saved, so that vectors with equal ids may be compared. The
+    temperature of the probabilities is left out: `embedding` and `pooled` do not depend on it, nor does the most
+    probable label, which is all that a gallery can hold of the probabilities. A network may so be calibrated anew
+    without building its galleries anew; only a threshold of confidence must be chosen again.
     """
     record = run.record
     hasher = hashlib.sha256()
@@ -142,8 +178,6 @@ def space_id(run: Run) -> str:
     )
     if record.pooling is not None:
         settings += (record.pooling.value, record.stages)
-    if record.temperature != 1:
-        settings += (record.temperature,)
     hasher.update(repr(settings).encode())
     for name, tensor in sorted(run.network.state_dict().items()):
         if name.startswith("coarse_head."):  # of training only
@@ -153,14 +187,14 @@ def space_id(run: Run) -> str:
     return hasher.hexdigest()[:32]
 
 
-def _without_notes(model: Any) -> bytes:
+def _without_notes(model: Any) -> Any:
     """Drop the exporter's notes on each node: they hold stack traces with the paths of this machine."""
     for owner in (model, model.graph, *model.graph.node, *model.graph.initializer, *model.graph.value_info):
         owner.ClearField("doc_string")
         owner.ClearField("metadata_props")
     for value in (*model.graph.input, *model.graph.output):
         value.ClearField("metadata_props")
-    return cast(bytes, model.SerializeToString())
+    return model
 
 
 def _graph(run: Run) -> tuple[nn.Module, dict[contract.Tensor, int]]:

@@ -57,6 +57,7 @@ def _arms(given: argparse.Namespace) -> None:
         query_splits=given.query_split,
         weight=given.weight,
         boxes=given.boxes,
+        choose_by_folds=given.choose,
     )
     print_arms(rows, title=f"{given.queries.name} in {given.catalog.name}, networks of {given.repository.name}")
 
@@ -96,6 +97,12 @@ def _parser() -> argparse.ArgumentParser:
     one.add_argument("--split", type=_splits, help="only these splits of the catalog, such as train")
     one.add_argument("--query-split", type=_splits, help="only these splits of the query file, such as val")
     one.add_argument("--words", type=Path, help="folder of word vectors; without it no arm with word vectors")
+    one.add_argument(
+        "--choose",
+        action="store_true",
+        help="choose each arm's weight and threshold by held-out looks of the catalog (10 rows a label; in place of "
+        "--weight)",
+    )
     _asked(one)
     one = verb("evaluate", _evaluate, "a live gallery on your own query file: image only, hard, soft label")
     one.add_argument("--store", type=Path, required=True, help="folder of galleries, one of them live")

@@ -30,6 +30,7 @@ class Arm:
     label_mode: LabelMode = LabelMode.NONE
     merge: Merge | None = None
     abstain: bool = False
+    projected: bool = False  # label vectors of queries by what the classifier confuses (confusion.py)
     note: str = ""
 
     def __post_init__(self) -> None:
@@ -37,6 +38,8 @@ class Arm:
             raise ValueError(f"arm {self.name}: text vectors are {self.text_vector}, label mode is {self.label_mode}")
         if self.merge is not None and self.text_vector is TextVector.NONE:
             raise ValueError(f"arm {self.name}: a sequential search needs text")
+        if self.projected and self.text_vector is TextVector.NONE:
+            raise ValueError(f"arm {self.name}: without text no label vector can be projected")
 
     @property
     def with_text(self) -> bool:

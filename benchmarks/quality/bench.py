@@ -15,9 +15,20 @@ from numpy.typing import NDArray
 from benchmarks.quality.arms import ARMS, Arm
 from benchmarks.quality.choose import Chosen, choose, probe_scenes
 from benchmarks.quality.clusters import ClusterScore, unseen_clusters, unseen_labels
+from benchmarks.quality.confusion import confusion_for
 from benchmarks.quality.folds import LOOKS, shifted_folds
 from benchmarks.quality.outputs import Outputs, View, outputs_of
-from benchmarks.quality.preparing import RUNS, Prepared, Recipe, Shared, Variant, fold_variant, prepare, unseen_variant
+from benchmarks.quality.preparing import (
+    RUNS,
+    Prepared,
+    Recipe,
+    Shared,
+    Variant,
+    commands,
+    fold_variant,
+    prepare,
+    unseen_variant,
+)
 from benchmarks.quality.recipes import FROZEN, RECIPES, WORDS
 from benchmarks.quality.search import Choice, Figures, Ranked, Scene, figures, search
 from catalog.errors import NotFoundError
@@ -46,7 +57,7 @@ class GroceryBench:
         self._networks = networks
         self._prepared: dict[str, Prepared] = {}
         self._outputs: dict[tuple[str, str, View], Outputs] = {}
-        self._scenes: dict[str, list[Scene]] = {}
+        self._scenes: dict[tuple[str, View], list[Scene]] = {}
         self._measured: dict[str, Measured] = {}
         self._chosen: dict[str, Chosen] = {}
 
@@ -89,15 +100,38 @@ class GroceryBench:
         """Return a gallery and queries of a recipe's networks."""
         return Scene(self.outputs(recipe, gallery), self.outputs(recipe, queries), self.words)
 
-    def fold_scenes(self, recipe: str) -> list[Scene]:
-        """Return a scene a held-out look: by networks trained without it where the recipe says so, else a probe."""
-        source = recipe if RECIPES[recipe].folds else FROZEN.name
-        if source not in self._scenes:
+    def scene_of(self, arm: Arm, *, gallery: str = "train", queries: str = "val") -> Scene:
+        """Return a scene as an arm needs it: what projects its label vectors is counted on all fold scenes."""
+        scene = self.scene(arm.recipe, gallery=gallery, queries=queries)
+        if not arm.projected:
+            return scene
+        known = [fold.queries for fold in self.fold_scenes(arm.recipe)]
+        return replace(scene, confusion=confusion_for(scene.queries, known))
+
+    def fold_source(self, recipe: str) -> str:
+        """Return the recipe whose fold scenes speak for one: its own where it has folds, else the frozen features."""
+        return recipe if RECIPES[recipe].folds else FROZEN.name
+
+    def fold_scenes(self, recipe: str, *, view: View = View.PLAIN) -> list[Scene]:
+        """Return a scene a held-out look: by networks trained without it where the recipe says so, else a probe.
+
+        `view` is what the networks see of queries and gallery; they are trained on all views alike.
+        """
+        source = self.fold_source(recipe)
+        if (source, view) not in self._scenes:
             if RECIPES[source].folds:
-                self._scenes[source] = [self._trained_fold(source, number) for number in RECIPES[source].folds]
+                scenes = [self._trained_fold(source, number, view=view) for number in RECIPES[source].folds]
             else:
-                self._scenes[source] = probe_scenes(self.outputs(source, "train"), self.fold, self.words)
-        return self._scenes[source]
+                seen = None if view is View.PLAIN else self.outputs(source, "train", view=view)
+                scenes = probe_scenes(self.outputs(source, "train"), self.fold, self.words, view=seen)
+            self._scenes[source, view] = scenes
+        return self._scenes[source, view]
+
+    def fold_settings(self, recipe: str) -> object:
+        """Return what the fold scenes of a recipe depend on: the held-out looks and their networks' commands."""
+        source = RECIPES[self.fold_source(recipe)]
+        variants = [self._fold_variant(number) for number in source.folds] or [self.shared.train]
+        return [self.fold.tolist(), *(commands(source, self.shared, variant) for variant in variants)]
 
     def chosen(self, arm: Arm) -> Chosen:
         """Return what folds choose for an arm; a temperature is what is still missing from the exported graph."""
@@ -121,7 +155,7 @@ class GroceryBench:
         """Search the training photos for every `val` photo with one arm."""
         if name not in self._measured:
             arm = self.arm(name)
-            scene, choice = self.scene(arm.recipe), self.choice(arm)
+            scene, choice = self.scene_of(arm), self.choice(arm)
             ranked = search(arm, scene, choice)
             self._measured[name] = Measured(arm, self.chosen(arm), ranked, figures(ranked, scene))
         return self._measured[name]
@@ -129,7 +163,7 @@ class GroceryBench:
     def camera_to_catalog(self, name: str) -> Figures:
         """Search the iconic pictures for every `val` photo with one arm."""
         arm = self.arm(name)
-        scene = self.scene(arm.recipe, gallery="iconic")
+        scene = self.scene_of(arm, gallery="iconic")
         return figures(search(arm, scene, self.choice(arm)), scene)
 
     def unseen(self, recipe: Recipe) -> ClusterScore:
@@ -146,9 +180,12 @@ class GroceryBench:
         rows = load_catalog(self.shared.catalog, splits=["train", "val"]).products
         return unseen_variant(self.shared, unseen_labels([row.label or "" for row in rows]))
 
-    def _trained_fold(self, recipe: str, number: int) -> Scene:
-        variant = fold_variant(self.shared, self.fold.tolist(), number, looks=LOOKS)
+    def _fold_variant(self, number: int) -> Variant:
+        return fold_variant(self.shared, self.fold.tolist(), number, looks=LOOKS)
+
+    def _trained_fold(self, recipe: str, number: int, *, view: View) -> Scene:
+        variant = self._fold_variant(number)
         made = prepare(RECIPES[recipe], self.shared, variant)
-        held = outputs_of(made.repository, variant.catalog, [variant.held])
-        rows = outputs_of(made.repository, variant.catalog, variant.split.split(","))
+        held = outputs_of(made.repository, variant.catalog, [variant.held], view=view)
+        rows = outputs_of(made.repository, variant.catalog, variant.split.split(","), view=view)
         return Scene(rows, held.at_temperature(1 / made.temperature), self.words)

@@ -16,6 +16,7 @@ import torch
 from numpy.typing import NDArray
 
 from benchmarks.quality.arms import Arm
+from benchmarks.quality.confusion import cross_confusions
 from benchmarks.quality.folds import LABEL_SMOOTHING, PENALTY, smallest_good_weight
 from benchmarks.quality.outputs import Outputs
 from benchmarks.quality.search import Choice, Scene, relevance, searcher, vectors_of
@@ -48,19 +49,36 @@ class Chosen:
         return float(found[key].mean())
 
 
-def probe_scenes(train: Outputs, fold: NDArray[np.int64], words: WordModel, *, cache: Path = CACHE) -> list[Scene]:
+def probe_scenes(
+    train: Outputs,
+    fold: NDArray[np.int64],
+    words: WordModel | None,
+    *,
+    view: Outputs | None = None,
+    cache: Path = CACHE,
+) -> list[Scene]:
     """Return one scene a fold: its photos, labeled by a linear classifier of the others' pooled features, query those.
 
-    The features must come from a network that was not trained on these labels.
+    The features must come from a network that was not trained on these labels. With `view`, another view of the same
+    photos, that is what queries and gallery show; the classifier is fitted on `train` all the same.
     """
     scenes = []
+    shown = train if view is None else view
     numbers = np.unique(fold)
     for number in progress(numbers, description="linear probes of folds", total=len(numbers)):
         rows, held = np.flatnonzero(fold != number), np.flatnonzero(fold == number)
-        probabilities = _probe(train, rows, held, cache=cache)
-        queries = replace(train.take(held), probabilities=probabilities)
-        scenes.append(Scene(train.take(rows), queries, words))
+        probabilities = _probe(train, rows, shown.pooled[held], cache=cache)
+        queries = replace(shown.take(held), probabilities=probabilities)
+        scenes.append(Scene(shown.take(rows), queries, words))
     return scenes
+
+
+def with_confusion(arm: Arm, scenes: Sequence[Scene]) -> list[Scene]:
+    """Return the scenes with what an arm that projects label vectors needs, each from photos it is not used for."""
+    if not arm.projected:
+        return list(scenes)
+    found = cross_confusions([scene.queries for scene in scenes])
+    return [replace(scene, confusion=one) for scene, one in zip(scenes, found, strict=True)]
 
 
 def choose(arm: Arm, scenes: Sequence[Scene]) -> Chosen:
@@ -69,6 +87,7 @@ def choose(arm: Arm, scenes: Sequence[Scene]) -> Chosen:
     The temperature has the least negative log likelihood; the weight is the smallest within one standard error of the
     best; the threshold is the smallest of the best, so that 0 stays where abstaining gains nothing.
     """
+    scenes = with_confusion(arm, scenes)
     if not arm.with_text:
         choice = Choice(weight=0.0)
         return Chosen(choice, {0.0: _top5_by_weight(arm, scenes, choice, [0.0])[0.0]}, {})
@@ -87,6 +106,18 @@ def choose(arm: Arm, scenes: Sequence[Scene]) -> Chosen:
         best = max(CONFIDENCES, key=lambda value: (by_confidence[value].mean(), -value))
         choice = replace(choice, confidence=best)
     return Chosen(choice, by_weight, by_confidence)
+
+
+def in_words(arm: Arm, choice: Choice) -> str:
+    """Say what was chosen for an arm with text."""
+    if arm.merge is not None:
+        return f"constant {choice.constant:g}, temperature {choice.temperature:g}"
+    parts = [f"weight {choice.weight:g}"]
+    if choice.temperature != 1:
+        parts.append(f"temperature {choice.temperature:g}")
+    if arm.abstain:
+        parts.append(f"no text below confidence {choice.confidence:g}")
+    return ", ".join(parts)
 
 
 def best_temperature(queries: Sequence[Outputs], *, temperatures: Sequence[float] = TEMPERATURES) -> float:
@@ -140,10 +171,11 @@ def _surprise(queries: Outputs) -> NDArray[np.float64]:
     return surprise
 
 
-def _probe(train: Outputs, rows: NDArray[np.int64], held: NDArray[np.int64], *, cache: Path) -> NDArray[np.float32]:
+def _probe(train: Outputs, rows: NDArray[np.int64], asked: NDArray[np.float32], *, cache: Path) -> NDArray[np.float32]:
+    """Return the probabilities [Q, V] of pooled features `asked` [Q, P], kept on disk."""
     number = {label: place for place, label in enumerate(train.labels)}
     targets = np.array([number[label] for label in train.truth])[rows]
-    features, asked = train.pooled[rows], train.pooled[held]
+    features = train.pooled[rows]
     name = hashlib.sha256(features.tobytes() + asked.tobytes() + targets.tobytes()).hexdigest()[:24]
     file = cache / f"{name}.npy"
     if file.is_file():

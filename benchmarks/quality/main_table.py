@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 
 from benchmarks.metrics import expected_calibration_error, paired_bootstrap
 from benchmarks.quality import speed
 from benchmarks.quality.arms import ARMS, BEST
 from benchmarks.quality.bench import GroceryBench, Measured
+from benchmarks.quality.choose import in_words
 from benchmarks.quality.pictures import BEST_SCORE, confidence_of, draw_plots, draw_sheets
 from benchmarks.quality.recipes import FROZEN, FUSED, RECIPES, SEPARATE
-from benchmarks.quality.search import Choice, Vectors, vectors_of
+from benchmarks.quality.search import Vectors, vectors_of
 from benchmarks.quality.sequential import Merge
 from benchmarks.results import RESULTS, Row, Target, publish
 
@@ -197,7 +199,7 @@ def _milliseconds(times: speed.Times, rival: str) -> str:
 
 
 def _search_parts(bench: GroceryBench, measured: Measured) -> Vectors:
-    return vectors_of(measured.arm, bench.scene(measured.arm.recipe), bench.choice(measured.arm))
+    return vectors_of(measured.arm, bench.scene_of(measured.arm), bench.choice(measured.arm))
 
 
 def _arm_rows(measured: dict[str, Measured]) -> list[Row]:
@@ -219,9 +221,10 @@ def _choice_rows(bench: GroceryBench, measured: dict[str, Measured]) -> list[Row
     rows = []
     for name, one in measured.items():
         if one.arm.with_text:
-            note = f"{_in_words(one.chosen.choice, one)}; held-out looks of train, val not used"
+            note = f"{in_words(one.arm, one.chosen.choice)}; held-out looks of train, val not used"
             rows.append(Row(f"{name}: top-5 score on folds", one.chosen.score, "of 5", note=note))
     best = measured[BEST]
+    rows.append(chosen_by_folds({name: one for name, one in measured.items() if _same_folds(one, best)}))
     queries = bench.outputs(best.arm.recipe, "val").at_temperature(bench.choice(best.arm).temperature)
     confidence, correct = confidence_of(queries)
     return [
@@ -231,12 +234,19 @@ def _choice_rows(bench: GroceryBench, measured: dict[str, Measured]) -> list[Row
     ]
 
 
-def _in_words(choice: Choice, one: Measured) -> str:
-    if one.arm.merge is not None:
-        return f"constant {choice.constant:g}, temperature {choice.temperature:g}"
-    parts = [f"weight {choice.weight:g}"]
-    if choice.temperature != 1:
-        parts.append(f"temperature {choice.temperature:g}")
-    if one.arm.abstain:
-        parts.append(f"no text below confidence {choice.confidence:g}")
-    return ", ".join(parts)
+def chosen_by_folds(measured: Mapping[str, Measured]) -> Row:
+    """Return the best score on folds of arms that all have the same fold scenes; the first of equal ones wins."""
+    best = max(measured, key=lambda name: measured[name].chosen.score)
+    others = ", ".join(f"{name} {one.chosen.score:.3f}" for name, one in measured.items() if name != best)
+    among = f"; same networks and folds: {others}" if others else "; no other arm has its networks and folds"
+    return Row(
+        "arm chosen by folds: top-5 score on folds",
+        measured[best].chosen.score,
+        "of 5",
+        note=f"{best}{among}; arms on other networks have other folds and are not compared",
+    )
+
+
+def _same_folds(one: Measured, best: Measured) -> bool:
+    """Whether folds can compare two arms with text: same networks, same held-out photos."""
+    return one.arm.with_text and one.arm.recipe == best.arm.recipe

@@ -94,7 +94,7 @@ def draw_sheets(
 
 def sheet_rows(bench: GroceryBench, one: Measured, cases: Sequence[int]) -> list[sheets.SheetQuery]:
     """Return the chosen queries with their first five hits and the parts of their scores."""
-    scene, choice = bench.scene(one.arm.recipe), bench.choice(one.arm)
+    scene, choice = bench.scene_of(one.arm), bench.choice(one.arm)
     parts = vectors_of(one.arm, scene, choice)
     folder = bench.shared.catalog.parent
     queries = scene.queries.at_temperature(choice.temperature)

@@ -19,6 +19,7 @@ from benchmarks.artifacts import run
 from catalog.errors import NotFoundError, NotReadyError
 from catalog.reader import load_catalog
 from catalog.rows import Product
+from export.graphs import exported_temperature
 
 RUNS = Path("runs")
 HELD = "fold{}"
@@ -77,7 +78,10 @@ class Prepared:
 
     @property
     def temperature(self) -> float:
-        """The temperature inside the exported graph: what the run says, 1 for runs that say nothing."""
+        """The temperature inside the exported graph: what that says, else what the run says, else 1."""
+        for model in self.repository.glob("*/1/model.onnx") if self.recipe.repository else ():
+            if (exported := exported_temperature(model)) is not None:
+                return exported
         if not self.record.is_file():
             return 1.0
         return float(json.loads(self.record.read_text(encoding="utf-8")).get("temperature", 1.0))

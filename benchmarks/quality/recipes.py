@@ -112,6 +112,21 @@ POOLING_RECIPES: Mapping[str, Recipe] = {
     pooling: _fused(f"fused-{pooling}", f"{_HEAD_ONLY} --pooling {pooling}") for pooling in ("ga", "sap", "sam", "none")
 }
 
+# The losses of metric learning over one head of 128, pooling GA: all else, the cached views too, as above.
+LOSS_RECIPES: Mapping[str, Recipe] = {
+    "hinge": POOLING_RECIPES["ga"],  # which hinge is the default of
+    **{
+        name: _fused(f"fused-loss-{name}", f"{_HEAD_ONLY} --pooling ga --dim 128 --loss {loss}")
+        for name, loss in (
+            ("hinge-hard", "hinge --mining hard"),
+            ("triplet", "triplet"),
+            ("multi-similarity", "multi-similarity"),
+            ("supcon", "supcon"),
+            ("proxy", "proxy"),
+        )
+    },
+}
+
 # Table I of the cluster paper, small: one step trains all layers at once; two steps begin with the first four frozen.
 _SMALL_STEP = (
     "training classifier --weights {weights} --size-px 112 --epochs 6 --batch 64 --val-split val --seed {seed}"

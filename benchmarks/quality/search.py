@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from benchmarks.metrics import mean_average_precision, recall_at, top5_score
 from benchmarks.quality.arms import Arm
+from benchmarks.quality.confusion import Confusion, project
 from benchmarks.quality.outputs import Outputs
 from benchmarks.quality.sequential import CONSTANT, DEPTH, SequentialSearcher
 from export.words import WordModel
@@ -43,11 +44,12 @@ class Choice:
 
 @dataclass(frozen=True)
 class Scene:
-    """A gallery and queries as one repository's networks answer for them."""
+    """A gallery and queries as one repository's networks answer for them; `confusion` is for arms that project."""
 
     gallery: Outputs
     queries: Outputs
     words: WordModel | None = None
+    confusion: Confusion | None = None
 
 
 @dataclass(frozen=True)
@@ -84,14 +86,25 @@ class Figures:
 
 
 def vectors_of(arm: Arm, scene: Scene, choice: Choice) -> Vectors:
-    """Return the parts an arm searches with. A row or query without usable text has a zero text part."""
+    """Return the parts an arm searches with. A row or query without usable text has a zero text part.
+
+    Raises ValueError for an arm that projects label vectors in a scene without confusion.
+    """
     queries = scene.queries.at_temperature(choice.temperature)
     images = [_image(outputs, arm.image_vector) for outputs in (scene.gallery, queries)]
     if not arm.with_text:
         return Vectors(images[0], _empty(scene.gallery), images[1], _empty(queries))
     rows, table = texts_of(arm, scene.gallery, scene.words)
     least = choice.confidence if arm.abstain else 0.0
-    text = query_text(queries.probabilities, table, mode=arm.label_mode, confidence=least)
+    ask = partial(query_text, mode=arm.label_mode, confidence=least)
+    if not arm.projected:
+        return Vectors(images[0], rows, images[1], ask(queries.probabilities, table))
+    if scene.confusion is None:
+        raise ValueError(f"arm {arm.name} projects label vectors, and its scene has no confusion")
+    text = np.zeros((len(queries), table.shape[1]), np.float32)
+    for number, shares in enumerate(scene.confusion.shares):
+        own = scene.confusion.part == number
+        text[own] = ask(queries.probabilities[own], project(table, shares))
     return Vectors(images[0], rows, images[1], text)
 
 

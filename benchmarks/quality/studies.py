@@ -10,28 +10,26 @@ import hashlib
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
-from benchmarks.quality.arms import BEST, Arm
+from benchmarks.metrics import paired_bootstrap
+from benchmarks.quality.arms import BEST
 from benchmarks.quality.bench import GroceryBench
-from benchmarks.quality.choose import choose
+from benchmarks.quality.extras import Extra, extras_of, measure_extra
 from benchmarks.quality.main_table import TWO_STEP, TWO_STEP_RESULT
-from benchmarks.quality.outputs import Outputs, View
 from benchmarks.quality.preparing import RUNS, Recipe, Shared, commands, prepare
-from benchmarks.quality.recipes import FROZEN, POOLING_RECIPES, STUDY_RECIPES
-from benchmarks.quality.search import Choice, Figures, Scene, figures, search
+from benchmarks.quality.recipes import FROZEN, FUSED, LOSS_RECIPES, POOLING_RECIPES, STUDY_RECIPES
 from benchmarks.results import RESULTS, Row, Target, publish
 from catalog.errors import NotReadyError
 from catalog.terminal import console
-from index_builder.fusion import unit
 
 SEEDS = (0, 1, 2)
 DATA_SETS = ("grocery", "clothing")
-EXPANSIONS = (1, 3, 5)
 
 
 @dataclass(frozen=True)
@@ -90,38 +88,25 @@ def two_step_study(shared: Shared, *, runs: Path = RUNS) -> Study:
 
 
 def extras_study(bench: GroceryBench) -> Study:
-    """What else can be done at query and gallery side, by folds of `train` on frozen features: gain and time."""
-    arm = bench.arm(BEST).on(FROZEN.name)
-    base = {"arm": arm, "fold": bench.fold.tolist(), "commands": commands(FROZEN, bench.shared)}
-    variants: dict[str, Callable[[], Row]] = {
-        "soft": lambda: _fold_row(bench, arm),
-        "soft, centered text": lambda: _fold_row(bench, replace(arm, centered=True)),
-        "hard": lambda: _fold_row(bench, replace(bench.arm("ours2").on(FROZEN.name), abstain=False)),
-        "soft, mirrored view of the query too": lambda: _fold_row(bench, arm, query_views=(View.MIRRORED,)),
-        "soft, center crop of the query too": lambda: _fold_row(bench, arm, query_views=(View.CENTER,)),
-        "soft, mirrored view in the gallery too": lambda: _fold_row(bench, arm, gallery_views=(View.MIRRORED,)),
-        **{f"soft, query expansion by {count}": partial(_fold_row, bench, arm, expand=count) for count in EXPANSIONS},
-    }
-    cells = [Cell(f"{name}: top-5 score on folds", {**base, "name": name}, make) for name, make in variants.items()]
-    return Study(
-        "quality_extras", "Query-side and gallery-side extras, held-out looks of train, frozen features", cells
-    )
+    """What else can be done at query and gallery side, on held-out looks of `train`: gain over plain soft, and time.
+
+    On the served networks' own fold, and on frozen features with a probe a fold. An extra's weight and threshold are
+    chosen on the photos that it is measured on, as are those of plain soft, so a gain within the interval is none.
+    """
+    cells = [cell for recipe in (FUSED.name, FROZEN.name) for cell in _extras_cells(bench, recipe)]
+    return Study("quality_extras", "Query-side and gallery-side extras, held-out looks of train", cells)
 
 
 def pooling_study(bench: GroceryBench) -> Study:
     """Top-4 accuracy on unseen clusters of heads trained over GA, SAP, SAM and no pooling (Kim et al., Table II)."""
-    variant = bench.unseen_variant()
-
-    def cell(name: str, recipe: Recipe) -> Cell:
-        def measure() -> Row:
-            score = bench.unseen(recipe)
-            return Row(name, 100 * score.mean, "%", note=f"spread over draws {100 * score.spread:.1f}")
-
-        return Cell(name, commands(recipe, bench.shared, variant), measure)
-
     recipes = {"frozen pool5": FROZEN, **{f"pooling {name}": recipe for name, recipe in POOLING_RECIPES.items()}}
-    cells = [cell(f"{name}: unseen clusters Top-4", recipe) for name, recipe in recipes.items()]
-    return Study("quality_poolings", "Poolings of four stages, Top-4 accuracy on unseen clusters", cells)
+    return _unseen_study(bench, recipes, name="quality_poolings", title="Poolings of four stages")
+
+
+def losses_study(bench: GroceryBench) -> Study:
+    """Top-4 accuracy on unseen clusters of one head, pooling GA, trained with each loss of metric learning."""
+    recipes = {f"loss {name}": recipe for name, recipe in LOSS_RECIPES.items()}
+    return _unseen_study(bench, recipes, name="quality_losses", title="Losses of metric learning, pooling GA")
 
 
 def run_all(shared: Path) -> None:
@@ -131,6 +116,7 @@ def run_all(shared: Path) -> None:
     bench = GroceryBench(shared)
     run_study(extras_study(bench))
     run_study(pooling_study(bench))
+    run_study(losses_study(bench))
     run_study(two_step_study(bench.shared))
     main_table(shared)
 
@@ -172,53 +158,41 @@ def _accuracy_cell(name: str, recipe: Recipe, shared: Shared, runs: Path) -> Cel
     return Cell(name, commands(recipe, shared, runs=runs), measure)
 
 
-def _fold_row(
-    bench: GroceryBench,
-    arm: Arm,
-    *,
-    query_views: Sequence[View] = (),
-    gallery_views: Sequence[View] = (),
-    expand: int = 0,
-) -> Row:
-    """Measure an arm on held-out looks, the choices of the plain arm kept but for the text's own."""
-    scenes = bench.fold_scenes(arm.recipe)
-    choice = choose(arm, scenes).choice
-    extra = {view: bench.outputs(arm.recipe, "train", view=view) for view in {*query_views, *gallery_views}}
-    counts, times = [], []
-    for number, scene in zip(np.unique(bench.fold), scenes, strict=True):
-        held, rows = np.flatnonzero(bench.fold == number), np.flatnonzero(bench.fold != number)
-        changed = Scene(
-            _averaged(scene.gallery, [extra[view].take(rows) for view in gallery_views]),
-            _averaged(scene.queries, [extra[view].take(held) for view in query_views]),
-            scene.words,
-        )
-        found = _expanded(arm, changed, choice, expand)
-        counts.append(found.counts)
-        times.append(found.ms)
-    score = float(np.concatenate(counts).mean())
-    networks = 1 + len(query_views)
-    return Row("", score, "of 5", note=f"search {np.mean(times):.2f} ms, {networks} network run(s) a query")
+def _unseen_study(bench: GroceryBench, recipes: Mapping[str, Recipe], *, name: str, title: str) -> Study:
+    variant = bench.unseen_variant()
+
+    def cell(what: str, recipe: Recipe) -> Cell:
+        def measure() -> Row:
+            score = bench.unseen(recipe)
+            return Row(what, 100 * score.mean, "%", note=f"spread over draws {100 * score.spread:.1f}")
+
+        return Cell(what, commands(recipe, bench.shared, variant), measure)
+
+    cells = [cell(f"{what}: unseen clusters Top-4", recipe) for what, recipe in recipes.items()]
+    return Study(name, f"{title}, Top-4 accuracy on unseen clusters", cells)
 
 
-def _averaged(outputs: Outputs, others: Sequence[Outputs]) -> Outputs:
-    """Return the same photos with image vectors averaged over their views, at length 1 again."""
-    if not others:
-        return outputs
-    embedding = unit(np.sum([one.embedding for one in (outputs, *others)], axis=0)).astype(np.float32)
-    pooled = unit(np.sum([one.pooled for one in (outputs, *others)], axis=0)).astype(np.float32)
-    return replace(outputs, embedding=embedding, pooled=pooled)
+def _extras_cells(bench: GroceryBench, recipe: str) -> list[Cell]:
+    """Return a cell an extra on one recipe's networks; the first is the plain arm, which the others differ from."""
+    plain, *others = extras_of(bench.arm(BEST).on(recipe))
 
+    @cache
+    def measured(extra: Extra) -> tuple[NDArray[np.float64], float]:
+        return measure_extra(extra, bench.fold_scenes(recipe), lambda view: bench.fold_scenes(recipe, view=view))
 
-def _expanded(arm: Arm, scene: Scene, choice: Choice, count: int) -> Figures:
-    """Search; with `count` search again from the mean of each query and its best hits (Chum et al. 2007)."""
-    first = search(arm, scene, choice)
-    if not count:
-        return figures(first, scene)
-    best = scene.gallery.embedding[first.rows[:, :count]].sum(axis=1)
-    queries = replace(scene.queries, embedding=unit(scene.queries.embedding + best).astype(np.float32))
-    again = Scene(scene.gallery, queries, scene.words)
-    second = search(arm, again, choice)
-    return figures(replace(second, ms=first.ms + second.ms), again)
+    def row(extra: Extra) -> Row:
+        counts, ms = measured(extra)
+        note = f"search {ms:.2f} ms, {extra.runs} network run(s) a query"
+        if extra != plain:
+            mean, low, high = paired_bootstrap(measured(plain)[0], counts)
+            note = f"{mean:+.3f} to plain soft, 95 % interval {low:+.3f} to {high:+.3f}; {note}"
+        return Row("", float(counts.mean()), "of 5", note=note)
+
+    settings = bench.fold_settings(recipe)
+    return [
+        Cell(f"{recipe}, {extra.name}: top-5 score on folds", [repr(extra), settings], partial(row, extra))
+        for extra in (plain, *others)
+    ]
 
 
 def _kept(path: Path) -> dict[str, Row]:

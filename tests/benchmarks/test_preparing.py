@@ -3,11 +3,22 @@
 from dataclasses import replace
 from pathlib import Path
 
+import onnx
 import pytest
 
 from benchmarks.quality import preparing
-from benchmarks.quality.preparing import Recipe, Shared, Step, Variant, commands, fold_variant, prepare, unseen_variant
-from benchmarks.quality.recipes import POOLING_RECIPES, RECIPES, STUDY_RECIPES
+from benchmarks.quality.preparing import (
+    Prepared,
+    Recipe,
+    Shared,
+    Step,
+    Variant,
+    commands,
+    fold_variant,
+    prepare,
+    unseen_variant,
+)
+from benchmarks.quality.recipes import LOSS_RECIPES, POOLING_RECIPES, RECIPES, STUDY_RECIPES
 from catalog.errors import NotFoundError, NotReadyError
 from catalog.reader import load_catalog
 from export import __main__ as export_main
@@ -85,8 +96,13 @@ def test_a_variant_without_half_of_the_labels_never_shows_them(shared: Shared, t
     assert labels == {"green", "yellow", "black", "white"}
 
 
+EVERY_RECIPE = [
+    recipe for table in (RECIPES, STUDY_RECIPES, POOLING_RECIPES, LOSS_RECIPES) for recipe in table.values()
+]
+
+
 def test_every_recipe_of_the_table_can_be_written_out(shared: Shared):
-    for recipe in (*RECIPES.values(), *STUDY_RECIPES.values(), *POOLING_RECIPES.values()):
+    for recipe in EVERY_RECIPE:
         for variant in (shared.train, Variant(Path("folds.csv"), "fold1,fold2", "fold0", "-fold0")):
             for arguments in commands(recipe, shared, variant):
                 assert arguments[0] in {"training", "export"}
@@ -97,10 +113,48 @@ def test_every_command_of_the_table_is_one_that_training_and_export_take(shared:
     for verb, (summary, add, _) in list(training_main.VERBS.items()):
         monkeypatch.setitem(training_main.VERBS, verb, (summary, add, lambda _: 0))
     monkeypatch.setattr(export_main, "_export", lambda _: 0)
-    for recipe in (*RECIPES.values(), *STUDY_RECIPES.values(), *POOLING_RECIPES.values()):
+    for recipe in EVERY_RECIPE:
         for arguments in commands(recipe, shared):
             rooms = {"training": training_main, "export": export_main}
             assert rooms[arguments[0]].main(arguments[1:]) == 0
+
+
+def test_losses_are_compared_on_one_head_and_the_same_cached_views(shared: Shared):
+    """Only the loss differs, and folders: what is cached is named by the frozen layers and the pictures."""
+    told = {}
+    for name, recipe in LOSS_RECIPES.items():
+        arguments = commands(recipe, shared)[0]
+        given = dict(zip(arguments[2::2], arguments[3::2], strict=True))
+        told[name] = (given.pop("--loss", "hinge"), given.pop("--mining", None))
+        given.pop("--out")
+        assert given.pop("--dim", "128") == "128"
+        assert given == {
+            "--weights": str(shared.weights),
+            "--catalog": str(shared.catalog),
+            "--split": "train,iconic",
+            "--clusters": "label",
+            "--freeze": "backbone",
+            "--cached-views": "4",
+            "--epochs": "10",
+            "--pooling": "ga",
+        }
+    assert told.pop("hinge-hard") == ("hinge", "hard")
+    assert told == {name: (name, None) for name in ("hinge", "triplet", "multi-similarity", "supcon", "proxy")}
+
+
+def test_the_temperature_is_that_of_the_exported_file_then_of_the_run(tmp_path):
+    record = tmp_path / "run.json"
+    record.write_text('{"temperature": 1.5}')
+    made = Prepared(replace(RECIPE, repository="models"), Variant(tmp_path), tmp_path / "models", record)
+    assert made.temperature == 1.5
+    file = tmp_path / "models/photo/1/model.onnx"
+    file.parent.mkdir(parents=True)
+    model = onnx.helper.make_model(onnx.helper.make_graph([], "empty", [], []))
+    onnx.save(model, file)
+    assert made.temperature == 1.5
+    model.metadata_props.add(key="temperature", value="0.8")
+    onnx.save(model, file)
+    assert made.temperature == 0.8
 
 
 def test_a_folder_without_the_photos_is_one_sentence(tmp_path):

@@ -1,11 +1,15 @@
 """Arms on arrays against brute force, and the same answers as a gallery that `index_builder` builds."""
 
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from benchmarks.quality.arms import ARMS, BEST, Arm
+from benchmarks.quality.choose import choose, probe_scenes
+from benchmarks.quality.folds import shifted_folds
 from benchmarks.quality.live import evaluate_live
 from benchmarks.quality.outputs import Outputs, View, load_view, outputs_of
 from benchmarks.quality.search import Choice, Scene, figures, query_text, relevance, search, vectors_of
@@ -17,6 +21,7 @@ from export.onnx_runtime import OnnxRuntimeNetworks
 from index_builder.build import build_gallery
 from index_builder.manifest import LabelMode, TextVector
 from index_builder.store import open_store
+from tests.tiny_repository import COLORS
 
 PROBABILITIES = np.array([[0.7, 0.2, 0.1], [0.1, 0.4, 0.5]], np.float32)
 TABLE = np.array([[1, 0], [0, 1], [0.6, 0.8]], np.float32)
@@ -139,3 +144,49 @@ def test_every_arm_runs_on_any_catalog_and_query_file(color_shop, tmp_path, monk
     other.write_text(f"image,label\n{catalog.parent / 'red-0.png'},plaid\n")
     with pytest.raises(MalformedError, match=r"no label of other\.csv stands in catalog\.csv"):
         evaluate_arms(catalog, other, color_shop.repository, None)
+
+
+def many_tiles(folder: Path, *, per_label: int) -> Path:
+    """Write a catalog of so many noisy tiles of each color as `train`, and two of each as `val`."""
+    rng = np.random.default_rng(1)
+    lines = ["product_id,image,title,category_path,label,split"]
+    for label, color in COLORS.items():
+        for number in range(per_label + 2):
+            pixels = (255 * (0.8 * np.array(color) + 0.2 * rng.random((32, 32, 3)))).astype(np.uint8)
+            Image.fromarray(pixels).save(folder / f"{label}-{number}.png")
+            split = "train" if number < per_label else "val"
+            lines.append(f"{label}-{number},{label}-{number}.png,A {label} tile,Tile > {label},{label},{split}")
+    (folder / "catalog.csv").write_text("\n".join(lines) + "\n")
+    return folder / "catalog.csv"
+
+
+def test_arms_of_a_shop_are_chosen_by_held_out_looks_of_its_catalog(color_shop, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    catalog = many_tiles(tmp_path, per_label=10)
+    asked = {"splits": ["train"], "query_splits": ["val"], "choose_by_folds": True}
+    rows = evaluate_arms(catalog, catalog, color_shop.repository, color_shop.words.folder, **asked)
+    assert set(rows) == set(ARMS) - {"frozen", "soft-two-networks"}
+    gallery = outputs_of(color_shop.repository, catalog, ["train"])
+    queries = outputs_of(color_shop.repository, catalog, ["val"])
+    scenes = probe_scenes(gallery, shifted_folds(gallery.embedding, gallery.truth), color_shop.words)
+    told = capsys.readouterr().err
+    for name in ("ours1", "soft"):
+        # The probe's temperature is not that of the network.
+        choice = replace(choose(ARMS[name], scenes).choice, temperature=1.0)
+        scene = Scene(gallery, queries, color_shop.words)
+        assert rows[name].counts.tolist() == figures(search(ARMS[name], scene, choice), scene).counts.tolist()
+        assert f"{name}: weight {choice.weight:g}" in told
+
+
+def test_too_few_rows_or_unknown_labels_are_not_chosen_from(color_shop, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    catalog = color_shop.catalog
+    with pytest.raises(MalformedError, match=r"label '\w+' has 5 rows, at least 10 are needed to choose by folds"):
+        evaluate_arms(catalog, catalog, color_shop.repository, None, splits=["train"], choose_by_folds=True)
+    other = tmp_path / "other.csv"
+    image = catalog.parent / "red-0.png"
+    other.write_text(
+        "product_id,image,label\n" + "".join(f"{n},{image},{'plaid' if n else 'red'}\n" for n in range(20))
+    )
+    with pytest.raises(MalformedError, match="label 'plaid' of the catalog is none of the network's"):
+        evaluate_arms(other, catalog, color_shop.repository, None, choose_by_folds=True)
