@@ -89,6 +89,7 @@ class RowBuilder:
         self._has_text: list[bool] = []
         self._references: list[ReferencePhoto] = []
         self._rejected: list[BadRow] = []
+        self._surest = 0.0  # of the classifier's best labels
 
     def run(self, words: WordModel | None, *, splits: Collection[str] | None) -> BuiltRows:
         """Read the catalog, run the networks over every picture, and write what came out; errors as `build_gallery`."""
@@ -146,14 +147,27 @@ class RowBuilder:
         if not self._numbers:
             raise MalformedError(f"{self._catalog} has no usable picture; first: {self._rejected[0].reason}")
         if texts.dim and not any(self._has_text):
-            raise MalformedError(f"no row of {self._catalog} has usable text for '{texts.kind}'; use --text none")
+            raise MalformedError(self._no_text(texts.kind))
         return _unit_images(vectors[: len(self._numbers)], image_dim)
 
     def _predicted(self, one: Embedded) -> str | None:
         """The classifier's label of a picture; None where it is not asked, or abstains as it would for a query."""
-        if one.probabilities is None or one.probabilities.max() < self._settings.label.min_confidence:
+        if one.probabilities is None:
+            return None
+        best = float(one.probabilities.max())
+        self._surest = max(self._surest, best)
+        if best < self._settings.label.min_confidence:
             return None
         return self._networks.info.labels[int(one.probabilities.argmax())]
+
+    def _no_text(self, kind: TextVector) -> str:
+        least = self._settings.label.min_confidence
+        if self._settings.labeled and self._surest < least:
+            return (
+                f"the classifier labels no row of {self._catalog}: its surest label has the probability "
+                f"{self._surest:.3g}, --min-confidence is {least:g}; lower that or use --text none"
+            )
+        return f"no row of {self._catalog} has usable text for '{kind}'; use --text none"
 
     def _center(self, texts: NDArray[np.float32]) -> NDArray[np.float32]:
         """Center the text parts [N, D_T] in place; return their center, the mean of those there are."""

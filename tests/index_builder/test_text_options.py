@@ -102,6 +102,13 @@ def test_an_unsure_classifier_leaves_a_row_unknown(build, shop, tiny):
     assert [bool(text[6]) for text in texts_of(unknown)] == (sure < border).tolist()
 
 
+def test_a_classifier_that_is_never_sure_enough_is_named(build, shop, tiny):
+    surest = predictions(tiny, shop).max()
+    settings = {"label_source": LabelSource.CLASSIFIER, "text_vector": TextVector.ONEHOT}
+    with pytest.raises(MalformedError, match=f"surest label .* {surest:.3g}, --min-confidence is 1; lower that or"):
+        build(label=LabelSettings(min_confidence=1), **settings)
+
+
 def test_labels_of_views_are_those_of_the_mean(build, shop, tiny):
     gallery = build(text_vector=TextVector.ONEHOT, label_source=LabelSource.CLASSIFIER, views=2)
     mirrored = tiny[1].outputs(shop.pictures[:, :, ::-1]).probabilities[PICTURE_OF_ROW]
