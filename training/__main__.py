@@ -24,17 +24,17 @@ def main(arguments: list[str]) -> int:
 
 
 def _add_classifier(parser: argparse.ArgumentParser) -> None:
-    from training import options
+    from training import loop_options, options
 
     options.add_data_options(parser, required=True)
     options.add_backbone_options(parser)
-    options.add_loop_options(parser, epochs=12, batch=64, rate=3e-3)
-    options.add_tuning_options(parser)
+    loop_options.add_loop_options(parser, epochs=12, batch=64, rate=3e-3)
+    loop_options.add_tuning_options(parser)
     options.add_label_options(parser, views_option="--views")
 
 
 def _classifier(arguments: argparse.Namespace) -> int:
-    from training import inputs, options
+    from training import inputs, loop_options, options
     from training.classifier import ClassifierSettings, train_classifier
     from training.loop import prepare_torch
     from training.runs import check_out
@@ -42,17 +42,19 @@ def _classifier(arguments: argparse.Namespace) -> int:
     check_out(arguments.out)
     prepare_torch(seed=arguments.seed, threads=arguments.threads)
     settings = ClassifierSettings(
-        loop=options.loop_settings(arguments),
+        loop=loop_options.loop_settings(arguments),
         power=arguments.power,
         labels=options.label_settings(arguments),
-        tuning=options.tuning(arguments),
+        tuning=loop_options.tuning(arguments),
     )
     backbone = inputs.choose_backbone(arguments)
     size_px = backbone.spec.size_px
+    # Before the training pictures, which take longest: a split without rows is known at once.
     calibration = inputs.calibration_pictures(arguments, size_px=size_px)
+    validation = inputs.held_out(arguments, arguments.val_split, size_px=size_px)
     record = train_classifier(
         inputs.training_pictures(arguments, size_px=size_px, spare=not settings.tuning.heads_only),
-        validation=inputs.held_out(arguments, arguments.val_split, size_px=size_px),
+        validation=validation,
         backbone=backbone,
         settings=settings,
         out=arguments.out,
@@ -64,22 +66,22 @@ def _classifier(arguments: argparse.Namespace) -> int:
 
 
 def _add_embedder(parser: argparse.ArgumentParser) -> None:
-    from training import options
+    from training import loop_options, options
     from training.losses import LossName
 
     options.add_data_options(parser, required=False)
     options.add_backbone_options(parser)
-    options.add_loop_options(parser, epochs=12, batch=96, rate=2e-3)
-    options.add_tuning_options(parser)
-    options.add_cluster_options(parser, loss=LossName.TRIPLET, labels_a_batch=4, pooling="none")
-    parser.add_argument("--head", choices=("linear", "none"), default="linear", help="none is the same as --dim 0")
-    parser.add_argument(
+    loop_options.add_loop_options(parser, epochs=12, batch=96, rate=2e-3)
+    loop_options.add_tuning_options(parser)
+    clusters = options.add_cluster_options(parser, loss=LossName.TRIPLET, labels_a_batch=4, pooling="none")
+    clusters.add_argument("--head", choices=("linear", "none"), default="linear", help="none is the same as --dim 0")
+    clusters.add_argument(
         "--gallery-split", default="gallery", help="rows that --val-split is searched among (default gallery)"
     )
 
 
 def _embedder(arguments: argparse.Namespace) -> int:
-    from training import inputs, options
+    from training import inputs, loop_options, options
     from training.embedder import EmbedderSettings, train_embedder
     from training.loop import prepare_torch
     from training.runs import check_out
@@ -87,21 +89,23 @@ def _embedder(arguments: argparse.Namespace) -> int:
     check_out(arguments.out)
     prepare_torch(seed=arguments.seed, threads=arguments.threads)
     settings = EmbedderSettings(
-        loop=options.loop_settings(arguments),
+        loop=loop_options.loop_settings(arguments),
         dim=0 if arguments.head == "none" else arguments.dim,
         power=arguments.power,
         pooling=options.pooling(arguments),
         clusters=options.cluster_settings(arguments),
-        tuning=options.tuning(arguments),
+        tuning=loop_options.tuning(arguments),
     )
     backbone = inputs.choose_backbone(arguments)
     size_px = backbone.spec.size_px
     learns = arguments.catalog is not None and arguments.epochs > 0
     measures = learns and arguments.val_split is not None
+    validation = inputs.held_out(arguments, arguments.val_split, size_px=size_px) if measures else None
+    gallery = inputs.held_out(arguments, arguments.gallery_split, size_px=size_px) if measures else None
     record = train_embedder(
         inputs.training_pictures(arguments, size_px=size_px, spare=True) if learns else None,
-        gallery=inputs.held_out(arguments, arguments.gallery_split, size_px=size_px) if measures else None,
-        validation=inputs.held_out(arguments, arguments.val_split, size_px=size_px) if measures else None,
+        gallery=gallery,
+        validation=validation,
         backbone=backbone,
         settings=settings,
         out=arguments.out,
@@ -112,25 +116,25 @@ def _embedder(arguments: argparse.Namespace) -> int:
 
 
 def _add_fused(parser: argparse.ArgumentParser) -> None:
-    from training import options
+    from training import loop_options, options
     from training.losses import LossName
     from training.poolings import Pooling
 
     options.add_data_options(parser, required=True)
     options.add_backbone_options(parser)
-    options.add_loop_options(parser, epochs=12, batch=64, rate=2e-3)
-    options.add_tuning_options(parser)
+    loop_options.add_loop_options(parser, epochs=12, batch=64, rate=2e-3)
+    loop_options.add_tuning_options(parser)
     options.add_label_options(parser, views_option="--head-views")
-    options.add_cluster_options(parser, loss=LossName.HINGE, labels_a_batch=0, pooling=Pooling.SAM.value)
-    parser.add_argument(
+    clusters = options.add_cluster_options(parser, loss=LossName.HINGE, labels_a_batch=0, pooling=Pooling.SAM.value)
+    clusters.add_argument(
         "--metric-weight", type=float, default=1.0, help="of the loss on clusters, beside that on labels (default 1)"
     )
-    parser.add_argument("--unit-head", action="store_true", help="labels are told from features of unit length")
-    parser.add_argument("--gallery-split", help="rows that --val-split is searched among (default: none)")
+    clusters.add_argument("--unit-head", action="store_true", help="labels are told from features of unit length")
+    clusters.add_argument("--gallery-split", help="rows that --val-split is searched among (default: none)")
 
 
 def _fused(arguments: argparse.Namespace) -> int:
-    from training import inputs, options
+    from training import inputs, loop_options, options
     from training.fused import FusedSettings, train_fused
     from training.loop import prepare_torch
     from training.runs import check_out
@@ -138,7 +142,7 @@ def _fused(arguments: argparse.Namespace) -> int:
     check_out(arguments.out)
     prepare_torch(seed=arguments.seed, threads=arguments.threads)
     settings = FusedSettings(
-        loop=options.loop_settings(arguments),
+        loop=loop_options.loop_settings(arguments),
         dim=arguments.dim,
         power=arguments.power,
         pooling=options.pooling(arguments),
@@ -146,15 +150,17 @@ def _fused(arguments: argparse.Namespace) -> int:
         metric_weight=arguments.metric_weight,
         labels=options.label_settings(arguments),
         clusters=options.cluster_settings(arguments),
-        tuning=options.tuning(arguments),
+        tuning=loop_options.tuning(arguments),
     )
     backbone = inputs.choose_backbone(arguments)
     size_px = backbone.spec.size_px
     calibration = inputs.calibration_pictures(arguments, size_px=size_px)
+    validation = inputs.held_out(arguments, arguments.val_split, size_px=size_px)
+    gallery = inputs.held_out(arguments, arguments.gallery_split, size_px=size_px)
     record = train_fused(
         inputs.training_pictures(arguments, size_px=size_px, spare=True),
-        validation=inputs.held_out(arguments, arguments.val_split, size_px=size_px),
-        gallery=inputs.held_out(arguments, arguments.gallery_split, size_px=size_px),
+        validation=validation,
+        gallery=gallery,
         backbone=backbone,
         settings=settings,
         out=arguments.out,
@@ -223,7 +229,7 @@ def _done(out: Path, what: str, metrics: list[dict[str, float]]) -> None:
 
 VERBS = {
     "classifier": ("labels of pictures: cross entropy on the column `label`", _add_classifier, _classifier),
-    "embedder": ("vectors of pictures: triplets from the column `cluster`, or product_id", _add_embedder, _embedder),
+    "embedder": ("vectors of pictures: clusters from the column `cluster`, or product_id", _add_embedder, _embedder),
     "fused": ("both in one network: labels and clusters, one pass over the layers", _add_fused, _fused),
     "words": ("vectors of words: fastText on the catalog's texts", _add_words, _words),
 }

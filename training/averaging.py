@@ -27,10 +27,15 @@ class Averaging(StrEnum):
 
 
 class Average:
-    """The average of a network's trainable weights; buffers (BatchNorm) stay those of the newest step."""
+    """The average of a network's trainable weights and of its buffers of real numbers.
+
+    BatchNorm's statistics must be those of the weights they normalize for, so that they are averaged alike; integers,
+    such as its count of batches, stay those of the newest step.
+    """
 
     def __init__(self, network: nn.Module, averaging: Averaging, *, decay: float, total_steps: int) -> None:
-        self._weights = [weight for weight in network.parameters() if weight.requires_grad]
+        self._values: list[Tensor] = [weight for weight in network.parameters() if weight.requires_grad]
+        self._values += [buffer for buffer in network.buffers() if buffer.is_floating_point()]
         self._averaging = averaging
         self._decay = decay
         self._first = int(_SWA_BEGINS * total_steps) if averaging is Averaging.SWA else 0
@@ -40,15 +45,15 @@ class Average:
 
     @torch.no_grad()
     def update(self) -> None:
-        """Take in the weights as they are after a step."""
+        """Take in the weights and buffers as they are after a step."""
         self._seen += 1
         if self._averaging is Averaging.NONE or self._seen <= self._first:
             return
-        weights = [weight.detach() for weight in self._weights]
+        values = [value.detach() for value in self._values]
         if not self._steps:
-            self._means = [weight.clone() for weight in weights]
+            self._means = [value.clone() for value in values]
         else:
-            torch._foreach_lerp_(self._means, weights, self._newest_counts())
+            torch._foreach_lerp_(self._means, values, self._newest_counts())
         self._steps += 1
 
     @contextmanager
@@ -63,8 +68,8 @@ class Average:
     @torch.no_grad()
     def keep(self) -> None:
         """Give the network the averaged weights for good."""
-        for weight, mean in zip(self._weights, self._means, strict=False):
-            weight.copy_(mean)
+        for value, mean in zip(self._values, self._means, strict=False):
+            value.copy_(mean)
 
     def state(self) -> dict[str, Any]:
         """Return what `load` needs to go on."""
@@ -73,7 +78,7 @@ class Average:
     def load(self, state: dict[str, Any]) -> None:
         """Go on from a `state`."""
         self._steps, self._seen = state["steps"], state["seen"]
-        self._means = [mean.to(weight) for mean, weight in zip(state["means"], self._weights, strict=False)]
+        self._means = [mean.to(value) for mean, value in zip(state["means"], self._values, strict=False)]
 
     def _newest_counts(self) -> float:
         if self._averaging is Averaging.SWA:
@@ -82,7 +87,7 @@ class Average:
 
     @torch.no_grad()
     def _exchange(self) -> None:
-        for weight, mean in zip(self._weights, self._means, strict=False):
-            held = weight.clone()
-            weight.copy_(mean)
+        for value, mean in zip(self._values, self._means, strict=False):
+            held = value.clone()
+            value.copy_(mean)
             mean.copy_(held)

@@ -45,19 +45,34 @@ def fit_temperature(logits: Tensor, targets: Tensor) -> float:
     return float(np.exp(-(low + high) / 2))
 
 
-def hold_out(labels: Sequence[str | None], share: float) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Return the rows to train on and those held out: the last `share` of each label's rows, in the catalog's order.
+def hold_out(
+    labels: Sequence[str | None], clusters: Sequence[str], share: float
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Return the rows to train on and those held out: of each label the last clusters, in the order they first appear.
 
-    Neighboring rows are often photos of one scene; a run of them keeps scenes on one side. A label keeps at least one
-    row to train on. Raises `OutOfRangeError` for a share outside of 0 to below 1.
+    A cluster is all that one label has of it, and stays whole: a product's pictures on both sides would make the
+    network look surer than it is. Neighbors in a catalog are often alike too, hence a run of them. As many clusters go
+    as come nearest to `share` of the label's rows (the fewer of two); at least one is left to train on. Raises
+    `OutOfRangeError` for a share outside of 0 to below 1, or above 0 where it holds out nothing.
     """
     if not 0 <= share < 1:
         raise OutOfRangeError(f"--calibrate-share is {share}, expected 0 to below 1")
-    rows_of: dict[str | None, list[int]] = {}
-    for row, label in enumerate(labels):
-        rows_of.setdefault(label, []).append(row)
-    held = sorted(
-        row for rows in rows_of.values() for row in rows[len(rows) - min(round(share * len(rows)), len(rows) - 1) :]
-    )
+    rows_of: dict[str | None, dict[str, list[int]]] = {}
+    for row, (label, cluster) in enumerate(zip(labels, clusters, strict=True)):
+        rows_of.setdefault(label, {}).setdefault(cluster, []).append(row)
+    held = sorted(row for own in rows_of.values() for row in _last(list(own.values()), share))
+    if share and not held:
+        raise OutOfRangeError(
+            f"--calibrate-share {share} holds out none of {len(labels)} pictures, since clusters stay whole and each "
+            "label keeps one; give a larger share or --calibrate-split"
+        )
     kept = np.setdiff1d(np.arange(len(labels)), held)
     return kept.astype(np.int64), np.array(held, np.int64)
+
+
+def _last(clusters: list[list[int]], share: float) -> list[int]:
+    """Return the rows of so many of the last clusters, not all, that their number is nearest to a share of all rows."""
+    wanted = share * sum(map(len, clusters))
+    sizes = [sum(map(len, clusters[first:])) for first in range(len(clusters), 0, -1)]
+    count = min(range(len(clusters)), key=lambda count: abs(sizes[count] - wanted))
+    return [row for cluster in clusters[len(clusters) - count :] for row in cluster]

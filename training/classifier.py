@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
-from catalog.errors import OutOfRangeError
+from catalog.errors import MalformedError, OutOfRangeError
 from catalog.terminal import progress
 from training.answers import calibrated, validator
 from training.augment import LIGHT, NONE
@@ -25,12 +25,13 @@ from training.backbones import Backbone
 from training.calibration import hold_out
 from training.data import PictureSet, coarse_ids, label_ids, subset
 from training.frozen import Border
-from training.loop import Batches, LoopSettings, shuffled
+from training.loop import Batches, shuffled
 from training.networks import Classifier, Fused, Kind, unit
 from training.probe import fit_linear
 from training.recording import Recording
 from training.resume import Resume, training_folder
 from training.runs import RunRecord, check_out, write_run
+from training.settings import LoopSettings
 from training.stages import with_stages
 from training.tuning import Tuning, fine_tune
 from training.views import PictureViews
@@ -77,6 +78,7 @@ class ClassifierSettings:
 
     def __post_init__(self) -> None:
         self.tuning.check(self.loop)
+        check_epochs(self.loop, self.tuning)
         if self.tuning.heads_only and self.labels.coarse_weight:
             raise OutOfRangeError("two levels need layers that learn; --freeze backbone leaves only the linear one")
 
@@ -94,12 +96,13 @@ def train_classifier(
     """Train and write the run `out`; `validation` pictures have the network's size and are never trained on.
 
     `calibration` pictures set the temperature (None: those held out by `calibrate_share`, if any). Raises
-    `MalformedError` for pictures without labels, one label only, or a loss that diverges.
+    `MalformedError` for pictures without labels, one label only, calibration pictures of other labels, or a loss that
+    diverges.
     """
     check_out(out)
     labels, targets = label_ids(pictures)
     coarse_labels, coarse = coarse_ids(pictures) if settings.labels.coarse_weight else ((), None)
-    rows, held = hold_out(pictures.labels, settings.labels.calibrate_share)
+    rows, calibration = split_off(pictures, calibration, labels, share=settings.labels.calibrate_share)
     linear_only = settings.tuning.heads_only
     needs_stages = settings.tuning.first_border is not Border.NONE and not linear_only
     network = Classifier(
@@ -124,7 +127,7 @@ def train_classifier(
             loop=settings.loop,
             tuning=settings.tuning,
             validate=validate,
-            resume=Resume(training_folder(out), notes or {}),
+            resume=Resume(training_folder(out), (settings, backbone.spec)),
         )
         metrics = recording.history
     record = RunRecord(
@@ -136,7 +139,7 @@ def train_classifier(
         power=settings.power,
         unit_head=network.unit_head,
         labels=labels,
-        temperature=temperature(network, calibration, subset(pictures, held), labels),
+        temperature=calibrated(network, calibration, labels) if calibration else 1.0,
         coarse_labels=coarse_labels,
         seed=settings.loop.seed,
         settings={"pictures": len(rows), **(notes or {})},
@@ -157,12 +160,27 @@ def label_loss(outputs: Tensor | tuple[Tensor, Tensor], wanted: Tensor, settings
     return fine + settings.coarse_weight * coarse
 
 
-def temperature(
-    network: Classifier | Fused, calibration: PictureSet | None, held: PictureSet, labels: tuple[str, ...]
-) -> float:
-    """Return the temperature that `calibration`, or else the pictures held out, ask for; 1 where there are none."""
-    pictures = calibration if calibration is not None else held
-    return calibrated(network, pictures, labels) if len(pictures) else 1.0
+def check_epochs(loop: LoopSettings, tuning: Tuning) -> None:
+    """Raise `OutOfRangeError` for a network of labels that would be left as it was drawn."""
+    if not loop.epochs and not tuning.heads_only:
+        raise OutOfRangeError("--epochs is 0, labels need at least 1 epoch, or --freeze backbone")
+
+
+def split_off(
+    pictures: PictureSet, calibration: PictureSet | None, labels: tuple[str, ...], *, share: float
+) -> tuple[NDArray[np.int64], PictureSet | None]:
+    """Return the rows to train on and the pictures that set the temperature: `calibration`, or a share held out.
+
+    None where there are neither. Raises `MalformedError` for calibration pictures that cannot be used, which is better
+    known before a training than behind it, and what `hold_out` raises.
+    """
+    rows, held = hold_out(pictures.labels, pictures.units or pictures.clusters, share)
+    if calibration is None:
+        return rows, subset(pictures, held) if len(held) else None
+    if not len(calibration):
+        raise MalformedError("no pictures to set the temperature on were given")
+    label_ids(calibration, labels=labels)
+    return rows, calibration
 
 
 def rows_of(batches: Batches, rows: NDArray[np.int64]) -> Batches:

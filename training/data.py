@@ -29,13 +29,15 @@ _DECODERS = 4
 class PictureSet:
     """N pictures uint8 [N, s, s, 3]; `labels` (None where there is none) and `clusters` say what each one shows.
 
-    `coarse` is the label on the level above (None where there is none); empty says that nobody asked for it.
+    `coarse` is the label on the level above (None where there is none); empty says that nobody asked for it. `units`
+    are what must not be torn apart where pictures are held out; empty says the clusters.
     """
 
     images: NDArray[np.uint8]
     labels: tuple[str | None, ...]
     clusters: tuple[str, ...]
     coarse: tuple[str | None, ...] = ()
+    units: tuple[str, ...] = ()
 
     def __len__(self) -> int:
         return len(self.clusters)
@@ -70,7 +72,7 @@ def load_pictures(
     entries = [entry for path in catalogs for entry in _entries(path, splits, coarse_column)]
     if not entries:
         asked = f" in split {', '.join(splits)}" if splits else ""
-        raise MalformedError(f"{', '.join(map(str, catalogs))} has no rows{asked}; there is nothing to train on")
+        raise MalformedError(f"{', '.join(map(str, catalogs))} has no rows{asked}")
     images = np.empty((len(entries), size_px, size_px, 3), np.uint8)
     problems: dict[int, str] = {}
 
@@ -104,6 +106,7 @@ def concatenate(parts: Sequence[PictureSet]) -> PictureSet:
         tuple(label for part in parts for label in part.labels),
         tuple(cluster for part in parts for cluster in part.clusters),
         tuple(coarse for part in parts for coarse in part.coarse or (None,) * len(part)),
+        tuple(unit for part in parts for unit in part.units or part.clusters),
     )
 
 
@@ -116,13 +119,18 @@ def subset(pictures: PictureSet, rows: NDArray[np.int64]) -> PictureSet:
         tuple(pictures.labels[row] for row in rows),
         tuple(pictures.clusters[row] for row in rows),
         tuple(pictures.coarse[row] for row in rows) if pictures.coarse else (),
+        tuple(pictures.units[row] for row in rows) if pictures.units else (),
     )
 
 
 def clustered_by_label(pictures: PictureSet) -> PictureSet:
     """Return the same pictures with their labels for clusters; `MalformedError` where a label is missing."""
     label_ids(pictures)
-    return replace(pictures, clusters=tuple(label or "" for label in pictures.labels))
+    return replace(
+        pictures,
+        clusters=tuple(label or "" for label in pictures.labels),
+        units=pictures.units or pictures.clusters,
+    )
 
 
 def coarse_ids(pictures: PictureSet) -> tuple[tuple[str, ...], NDArray[np.int64]]:
@@ -166,18 +174,18 @@ def label_ids(
     return known, np.array([number[label or ""] for label in pictures.labels], np.int64)
 
 
-def cluster_ids(pictures: PictureSet) -> NDArray[np.int64]:
+def cluster_ids(pictures: PictureSet, *, for_loss: bool = True) -> NDArray[np.int64]:
     """Return the number of each picture's cluster.
 
-    Raises `MalformedError` where no cluster has two pictures, since triplets need a positive.
+    Raises `MalformedError` where no cluster has two pictures, unless the numbers are not `for_loss`: all losses on
+    clusters need something to draw together.
     """
     names = {name: row for row, name in enumerate(sorted(set(pictures.clusters)))}
     most = max(Counter(pictures.clusters).values())
-    if len(names) < 2 or most < 2:
+    if for_loss and (len(names) < 2 or most < 2):
         raise MalformedError(
-            f"{len(names)} clusters with at most {most} pictures each cannot make triplets; at least two clusters, "
-            "one of them with two pictures, are needed (column 'cluster' or 'product_id', --clusters label, or "
-            "--sample-views)"
+            f"{len(names)} clusters with at most {most} pictures each cannot be learned; at least two clusters, one of "
+            "them with two pictures, are needed (column 'cluster' or 'product_id', --clusters label, or --sample-views)"
         )
     return np.array([names[name] for name in pictures.clusters], np.int64)
 

@@ -16,14 +16,14 @@ from training.backbones import Backbone
 from training.batches import cluster_batches
 from training.data import PictureSet, cluster_ids
 from training.frozen import Border
-from training.loop import LoopSettings
 from training.losses import LossName, MetricLoss
 from training.mixing import Mixing
-from training.networks import Embedder, Kind, head_sentence
+from training.networks import Embedder, Kind, check_dim, head_sentence
 from training.poolings import Pooling
 from training.recording import Recording
 from training.resume import Resume, training_folder
 from training.runs import RunRecord, check_out, stage_names, write_run
+from training.settings import LoopSettings
 from training.stages import with_stages
 from training.tuning import Tuning, fine_tune, new_proxies
 
@@ -63,10 +63,9 @@ class EmbedderSettings:
     tuning: Tuning = field(default_factory=Tuning)
 
     def __post_init__(self) -> None:
-        if self.dim < 0:
-            raise OutOfRangeError(f"--dim is {self.dim}, at least 0 is needed")
+        check_dim(self.dim)
         if self.loop.mixing is not Mixing.NONE:
-            raise OutOfRangeError(f"--mixing {self.loop.mixing} needs labels; triplets know no half a cluster")
+            raise OutOfRangeError(f"--mixing {self.loop.mixing} needs labels; a loss on clusters knows no half of one")
         if not self.dim and self.tuning.heads_only and self.loop.epochs:
             raise OutOfRangeError("--freeze backbone with --dim 0 leaves nothing to learn; give --epochs 0")
         self.clusters.check(self.loop)
@@ -86,7 +85,7 @@ def train_embedder(
     """Train and write the run `out`. With no epochs nothing is trained and `pictures` may be None.
 
     After every epoch each picture of `validation` is searched among `gallery` (both at the network's size).
-    Raises `MalformedError` for clusters that make no triplets, `OutOfRangeError` for training without pictures.
+    Raises `MalformedError` for clusters without pairs, `OutOfRangeError` for training without pictures.
     """
     check_out(out)
     if settings.tuning.first_border is not Border.NONE:
@@ -103,7 +102,7 @@ def train_embedder(
             pictures,
             settings=settings,
             validate=validator(network, validation, gallery=gallery),
-            resume=Resume(training_folder(out), notes or {}),
+            resume=Resume(training_folder(out), (settings, backbone.spec)),
         )
     record = RunRecord(
         kind=Kind.EMBEDDER,

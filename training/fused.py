@@ -13,26 +13,27 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
 from catalog.errors import OutOfRangeError
 from catalog.terminal import console
-from training.answers import validator
+from training.answers import calibrated, validator
 from training.backbones import Backbone
 from training.batches import cluster_batches
-from training.calibration import hold_out
-from training.classifier import LabelSettings, fit_head, label_loss, temperature
-from training.data import PictureSet, cluster_ids, coarse_ids, label_ids, subset
+from training.classifier import LabelSettings, check_epochs, fit_head, label_loss, split_off
+from training.data import PictureSet, cluster_ids, coarse_ids, label_ids
 from training.embedder import ClusterSettings
 from training.frozen import Border
-from training.loop import LoopSettings
 from training.losses import LossName, MetricLoss
-from training.networks import Fused, Kind, head_sentence
+from training.mixing import Mixing
+from training.networks import Fused, Kind, check_dim, head_sentence
 from training.poolings import Pooling
 from training.recording import Recording
 from training.resume import Resume, training_folder
 from training.runs import RunRecord, check_out, stage_names, write_run
+from training.settings import LoopSettings
 from training.stages import with_stages
 from training.tuning import Tuning, fine_tune, new_proxies
 
@@ -41,6 +42,7 @@ from training.tuning import Tuning, fine_tune, new_proxies
 class FusedSettings:
     """`dim` 0 embeds without a linear layer; `pooling` None embeds the features; `metric_weight` weighs the clusters.
 
+    With `metric_weight` 0 they only say which pictures share a step, and may all be of one picture.
     With the border at the backbone only the heads learn: the labels' by logistic regression, the embedding's as usual.
     `unit_head` gives the labels' head features of unit length.
     """
@@ -58,14 +60,20 @@ class FusedSettings:
     tuning: Tuning = field(default_factory=Tuning)
 
     def __post_init__(self) -> None:
-        if self.dim < 0:
-            raise OutOfRangeError(f"--dim is {self.dim}, at least 0 is needed")
+        check_dim(self.dim)
         if not (math.isfinite(self.metric_weight) and self.metric_weight >= 0):
             raise OutOfRangeError(f"--metric-weight is {self.metric_weight}, expected a number of at least 0")
         if self.tuning.heads_only and self.labels.coarse_weight:
             raise OutOfRangeError("two levels need layers that learn; --freeze backbone leaves only the heads")
+        if self.loop.mixing is not Mixing.NONE and self.metric_weight:
+            raise OutOfRangeError(
+                f"--mixing {self.loop.mixing} needs --metric-weight 0; a loss on clusters knows no half of one"
+            )
+        if self.tuning.heads_only and self.dim and not self.metric_weight:
+            raise OutOfRangeError("--freeze backbone with --metric-weight 0 leaves the embedding nothing; give --dim 0")
         self.clusters.check(self.loop)
         self.tuning.check(self.loop)
+        check_epochs(self.loop, self.tuning)
 
 
 @dataclass(frozen=True)
@@ -92,11 +100,12 @@ def train_fused(
 
     After every epoch the labels of `validation` are guessed, and each of its pictures is searched among `gallery`.
     `calibration` pictures set the temperature (None: those held out by `calibrate_share`, if any). Raises
-    `MalformedError` for pictures without labels, clusters without pairs, or a loss that diverges.
+    `MalformedError` for pictures without labels, clusters without pairs, calibration pictures of other labels, or a
+    loss that diverges.
     """
     check_out(out)
     targets = _targets(pictures, settings)
-    rows, held = hold_out(pictures.labels, settings.labels.calibrate_share)
+    rows, calibration = split_off(pictures, calibration, targets.labels, share=settings.labels.calibrate_share)
     if settings.tuning.first_border is not Border.NONE:
         backbone = with_stages(backbone)
     network = Fused(
@@ -115,7 +124,7 @@ def train_fused(
         rows=rows,
         settings=settings,
         validate=validator(network, validation, labels=targets.labels, gallery=gallery),
-        resume=Resume(training_folder(out), notes or {}),
+        resume=Resume(training_folder(out), (settings, backbone.spec)),
     )
     record = RunRecord(
         kind=Kind.FUSED,
@@ -126,7 +135,7 @@ def train_fused(
         power=settings.power,
         unit_head=network.unit_head,
         labels=targets.labels,
-        temperature=temperature(network, calibration, subset(pictures, held), targets.labels),
+        temperature=calibrated(network, calibration, targets.labels) if calibration else 1.0,
         pooling=settings.pooling,
         embedding_dim=network.dim,
         stages=stage_names(network),
@@ -157,7 +166,7 @@ def _train(
         if not settings.dim:
             return Recording(history=[{"epoch": 1.0, **validate()}])
     proxies = None
-    if settings.clusters.loss.has_proxies:
+    if settings.metric_weight and settings.clusters.loss.has_proxies:
         proxies = new_proxies(int(clusters.max()) + 1, network.dim, seed=settings.loop.seed)
     return fine_tune(
         network,
@@ -188,16 +197,18 @@ def joint_loss(outputs: Any, wanted: Tensor, settings: FusedSettings) -> Tensor:
     if isinstance(outputs[0], tuple):
         outputs, proxies = outputs
     logits, embedding, *coarse = outputs
-    clusters = settings.metric_weight * settings.clusters.loss(embedding, wanted[:, 1], proxies)
-    if settings.tuning.heads_only:  # the labels' head is the best one already
-        return clusters
-    levels = (logits, coarse[0]) if coarse else logits
-    return label_loss(levels, wanted[:, ::2] if coarse else wanted[:, 0], settings.labels) + clusters
+    costs = []
+    if settings.metric_weight:
+        costs.append(settings.metric_weight * settings.clusters.loss(embedding, wanted[:, 1], proxies))
+    if not settings.tuning.heads_only:  # there the labels' head is the best one already
+        levels = (logits, coarse[0]) if coarse else logits
+        costs.append(label_loss(levels, wanted[:, ::2] if coarse else wanted[:, 0], settings.labels))
+    return torch.stack(costs).sum()
 
 
 def _targets(pictures: PictureSet, settings: FusedSettings) -> _Targets:
     labels, label_numbers = label_ids(pictures)
-    columns = [label_numbers, cluster_ids(pictures)]
+    columns = [label_numbers, cluster_ids(pictures, for_loss=settings.metric_weight > 0)]
     coarse_labels: tuple[str, ...] = ()
     if settings.labels.coarse_weight:
         coarse_labels, coarse = coarse_ids(pictures)

@@ -6,105 +6,26 @@ second and time left; a stopped training goes on at its last whole epoch.
 
 from __future__ import annotations
 
-import math
 import time
-from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass
+from collections.abc import Callable
 from datetime import timedelta
-from enum import StrEnum
-from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-from torch import Tensor, nn
+from torch import nn
 
-from catalog.errors import MalformedError, OutOfRangeError
+from catalog.errors import OutOfRangeError
 from catalog.terminal import console
-from training.augment import FULL, Augmentation
-from training.averaging import Average, Averaging
-from training.mixing import Mixing, mix
-from training.rates import Schedule, parameter_groups, share_of_rate
+from training.learner import Learner, Loss
 from training.recording import Recording
 from training.resume import Resume, fingerprint
+from training.settings import LoopSettings, check_seed
 from training.views import Views
-
-_CLIP_NORM = 5.0
-_EVALUATION_BATCH = 64
-
-
-class Precision(StrEnum):
-    """Number format of the forward pass; weights, loss and optimizer are always float32."""
-
-    FP32 = "fp32"
-    BF16 = "bf16"
-
-
-# Field, option, whether a number is allowed, and what the sentence says about it.
-_LIMITS: tuple[tuple[str, str, Callable[[float], bool], str], ...] = (
-    ("learning_rate", "--lr", lambda x: x > 0, "a number above 0"),
-    ("weight_decay", "--weight-decay", lambda x: x >= 0, "a number of at least 0"),
-    ("mixing_alpha", "--mixing-alpha", lambda x: x > 0, "a number above 0"),
-    ("average_decay", "--average-decay", lambda x: 0 <= x < 1, "a number from 0 to below 1"),
-    ("warm_up", "--warm-up", lambda x: 0 <= x <= 1, "a share from 0 to 1"),
-    ("head_lr_factor", "--head-lr-factor", lambda x: x > 0, "a number above 0"),
-    ("pull", "--pull", lambda x: x >= 0, "a number of at least 0"),
-)
-
-
-@dataclass(frozen=True)
-class LoopSettings:
-    """How long and how fast to train; `batch` is pictures a step.
-
-    The first `half_size_epochs` see pictures of half the side (progressive resizing): a network from scratch learns its
-    filters there at a quarter of the cost. Only for networks that pool globally, since others take one size.
-
-    `pull` draws the backbone back to its starting weights by that share of the learning rate after each step, in place
-    of weight decay: L2-SP (Li et al., "Explicit Inductive Bias for Transfer Learning", 2018, equation 2), decoupled
-    from the gradient as AdamW does with weight decay.
-    """
-
-    epochs: int
-    batch: int
-    learning_rate: float
-    weight_decay: float = 0.02
-    seed: int = 0
-    device: str = "cpu"
-    augmentation: Augmentation = FULL
-    half_size_epochs: int = 0
-    mixing: Mixing = Mixing.NONE
-    mixing_alpha: float | None = None
-    average: Averaging = Averaging.NONE
-    average_decay: float = 0.998
-    schedule: Schedule = Schedule.COSINE
-    warm_up: float = 0.05
-    head_lr_factor: float = 1.0
-    pull: float = 0.0
-    precision: Precision = Precision.FP32
-
-    def __post_init__(self) -> None:
-        if self.epochs < 0 or self.batch < 1:
-            raise OutOfRangeError(
-                f"epochs {self.epochs}, batch {self.batch}: needed are at least 0 epochs and a batch of at least 1"
-            )
-        for name, option, allowed, wanted in _LIMITS:
-            value = getattr(self, name)
-            if value is not None and not (math.isfinite(value) and allowed(value)):
-                raise OutOfRangeError(f"{option} is {value}, expected {wanted}")
-        if not 0 <= self.half_size_epochs <= self.epochs:
-            raise OutOfRangeError(
-                f"half-size epochs are {self.half_size_epochs}, expected 0 to the number of epochs, {self.epochs}"
-            )
-        if self.precision is Precision.BF16 and not self.device.startswith("cuda"):
-            raise OutOfRangeError(f"--precision bf16 needs --device cuda, the device is {self.device}; use fp32")
-
 
 # Row numbers of the pictures of each step, for one epoch.
 Batches = Callable[[int], list[NDArray[np.int64]]]
-# What the network returned and the targets of the step ([B] or [B, L]) in, a scalar out.
-Loss = Callable[[Any, Tensor], Tensor]
 
 
 def train(
@@ -123,7 +44,8 @@ def train(
 
     `batches(epoch)` names the pictures of each step, `targets` [N] or [N, L] belong to the pictures. `validate()` sees
     the weights that are kept (averaged ones where asked for). With `resume` the state is kept after each epoch, and a
-    call with equal arguments goes on from there, to the same weights as if it had never stopped.
+    call with equal arguments goes on from there, to the same weights as if it had never stopped (on another device or
+    with other threads, up to rounding).
 
     Raises `MalformedError` for a loss that is no number, `OutOfRangeError` for a mixing that does not fit the views.
     """
@@ -170,129 +92,6 @@ def train(
     return recording
 
 
-class Learner:
-    """A network with its optimizer and averaged weights: what one step changes and a checkpoint keeps."""
-
-    def __init__(self, network: nn.Module, loss: Loss, *, settings: LoopSettings, total_steps: int) -> None:
-        self._network = network.to(torch.device(settings.device)).to(memory_format=torch.channels_last)
-        self._loss = loss
-        self._settings = settings
-        self._total_steps = total_steps
-        self._steps = 0
-        self._weights = [weight for weight in network.parameters() if weight.requires_grad]
-        groups = parameter_groups(
-            network,
-            rate=settings.learning_rate,
-            head_factor=settings.head_lr_factor,
-            weight_decay=settings.weight_decay,
-            pull=settings.pull,
-        )
-        self._starts = [[weight.detach().clone() for weight in group["params"] if group["pull"]] for group in groups]
-        self._optimizer = torch.optim.AdamW(groups, fused=True)
-        self.average = Average(network, settings.average, decay=settings.average_decay, total_steps=total_steps)
-
-    def step(self, batch: tuple[Tensor, ...], targets: Tensor, *, generator: torch.Generator) -> tuple[float, float]:
-        """Learn from one batch; return its loss and the share of the learning rate times the highest one."""
-        share = self._set_rates()
-        value = self._cost(batch, targets, generator)
-        self._optimizer.zero_grad()
-        value.backward()  # type: ignore[no-untyped-call]
-        torch.nn.utils.clip_grad_norm_(self._weights, _CLIP_NORM)
-        self._optimizer.step()
-        self._pull_back()
-        self.average.update()
-        self._steps += 1
-        return _finite(value), share * self._settings.learning_rate
-
-    def state(self) -> dict[str, Any]:
-        """Return all that changes while training, torch's own random state (dropout) included."""
-        state = {
-            "network": self._network.state_dict(),
-            "optimizer": self._optimizer.state_dict(),
-            "average": self.average.state(),
-            "steps": self._steps,
-            "random": torch.get_rng_state(),
-        }
-        if self._settings.device.startswith("cuda"):
-            state["random_cuda"] = torch.cuda.get_rng_state()
-        return state
-
-    def load(self, state: dict[str, Any]) -> None:
-        """Go on from a `state`."""
-        self._network.load_state_dict(state["network"])
-        self._optimizer.load_state_dict(state["optimizer"])
-        self.average.load(state["average"])
-        self._steps = state["steps"]
-        torch.set_rng_state(state["random"])
-        if "random_cuda" in state:
-            torch.cuda.set_rng_state(state["random_cuda"])
-
-    def _cost(self, batch: tuple[Tensor, ...], targets: Tensor, generator: torch.Generator) -> Tensor:
-        settings = self._settings
-        if settings.mixing is Mixing.NONE:
-            outputs = self._outputs(batch)
-            return self._loss(outputs, targets.to(settings.device))
-        mixed = mix(batch, settings.mixing, alpha=settings.mixing_alpha, generator=generator)
-        outputs = self._outputs(mixed.tensors)
-        own, other = (self._loss(outputs, some.to(settings.device)) for some in (targets, targets[mixed.partners]))
-        return mixed.share * own + (1 - mixed.share) * other
-
-    def _outputs(self, batch: tuple[Tensor, ...]) -> Any:
-        moved = (one.to(self._settings.device) for one in batch)
-        laid_out = (one.contiguous(memory_format=torch.channels_last) if one.ndim == 4 else one for one in moved)
-        with autocast(self._settings.precision, device=self._settings.device):
-            outputs = self._network(*laid_out)
-        return as_float(outputs)
-
-    def _set_rates(self) -> float:
-        settings = self._settings
-        share = share_of_rate(
-            self._steps, total=self._total_steps, schedule=settings.schedule, warm_up=settings.warm_up
-        )
-        for group in self._optimizer.param_groups:
-            group["lr"] = share * group["initial_lr"]
-        return share
-
-    @torch.no_grad()
-    def _pull_back(self) -> None:
-        for group, starts in zip(self._optimizer.param_groups, self._starts, strict=True):
-            if starts:
-                # At most all the way: a greater step would end beyond the start.
-                torch._foreach_lerp_(group["params"], starts, min(1.0, group["lr"] * group["pull"]))
-
-
-def autocast(precision: Precision, *, device: str) -> AbstractContextManager[Any]:
-    """Return the context of the forward pass: bfloat16 where it is safe, or nothing at all."""
-    if precision is Precision.BF16:
-        return torch.autocast(torch.device(device).type, dtype=torch.bfloat16)
-    return nullcontext()
-
-
-def as_float(outputs: Any) -> Any:
-    """Turn a tensor, or each tensor of a tuple, into float32: losses are computed in full precision."""
-    if isinstance(outputs, Tensor):
-        return outputs.float()
-    return tuple(as_float(one) for one in outputs)
-
-
-def evaluate(network: nn.Module, images: NDArray[np.uint8]) -> Tensor:
-    """Return the network's outputs for uint8 [N, S, S, 3] pictures, in evaluation mode, on the CPU."""
-    network.eval()
-    device = next((weight.device for weight in network.parameters()), torch.device("cpu"))
-    with torch.inference_mode():
-        parts = [
-            network(torch.from_numpy(np.ascontiguousarray(part)).to(device)).cpu()
-            for part in chunks(images, _EVALUATION_BATCH)
-        ]
-    return torch.cat(parts)
-
-
-def chunks(images: NDArray[np.uint8], size: int) -> Iterator[NDArray[np.uint8]]:
-    """Yield `images` in parts of at most `size`."""
-    for start in range(0, len(images), size):
-        yield images[start : start + size]
-
-
 def shuffled(count: int, *, batch: int, seed: int) -> Batches:
     """Return batches that visit every picture once an epoch; a last part of fewer than two is dropped (BatchNorm)."""
 
@@ -305,7 +104,11 @@ def shuffled(count: int, *, batch: int, seed: int) -> Batches:
 
 
 def prepare_torch(*, seed: int, threads: int | None) -> None:
-    """Seed torch and set its threads: with both fixed, a CPU gives the same checkpoint again."""
+    """Seed torch and set its threads: with both fixed, a CPU gives the same checkpoint again.
+
+    Raises `OutOfRangeError` for what torch takes neither as a seed nor as a number of threads.
+    """
+    check_seed(seed)
     if threads is not None:
         if threads < 1:
             raise OutOfRangeError(f"--threads is {threads}, at least 1 is needed")
@@ -326,10 +129,10 @@ def _identity(
     if resume is None:
         return ""
     rows = [rows for steps in plan for rows in steps]
-    # A look at the first step's views stands for all pictures and whatever changes them.
+    # All pictures are in the digest of the views; a look at the first step's stands for the code that changes them.
     probe = views.batch(rows[0], epoch=0, size_px=size_px, generator=torch.Generator().manual_seed(0))
     return fingerprint(
-        network, [targets, *rows, *probe], settings=settings, command={**resume.command, "size_px": size_px}
+        network, [targets, *rows, *probe], settings=(settings, size_px, views.digest(), *resume.settings)
     )
 
 
@@ -345,10 +148,3 @@ def _tell(recording: Recording, epochs: int, *, left_s: float) -> None:
         f"epoch {len(recording.ends)}/{epochs}: {shown}, {recording.images_per_s[-1]:.0f} images/s{left}",
         soft_wrap=True,
     )
-
-
-def _finite(value: Tensor) -> float:
-    number = float(value.detach())
-    if not math.isfinite(number):
-        raise MalformedError(f"the loss became {number}; train again with a smaller --lr")
-    return number

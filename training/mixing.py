@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -57,11 +58,16 @@ def mix(tensors: tuple[Tensor, ...], mixing: Mixing, *, alpha: float | None, gen
     return _cut(tensors, partners, share=share, generator=generator)
 
 
+def check_cut(shapes: Sequence[tuple[int, ...]]) -> None:
+    """Raise `OutOfRangeError` unless `shapes`, each of one picture, are a single one of maps, [C, H, W]."""
+    if len(shapes) != 1 or len(shapes[0]) != 3:
+        got = ", ".join(str(list(shape)) for shape in shapes)
+        raise OutOfRangeError(f"cutmix needs pictures or maps of one size, [C, H, W], got {got}; use mixup")
+
+
 def _cut(tensors: tuple[Tensor, ...], partners: Tensor, *, share: float, generator: torch.Generator) -> Mixed:
     """Lay a rectangle of the partner on each row."""
-    if len(tensors) != 1 or tensors[0].ndim != 4:
-        shapes = ", ".join(str(list(one.shape)) for one in tensors)
-        raise OutOfRangeError(f"cutmix needs pictures or maps of one size, [B, C, H, W], got {shapes}; use mixup")
+    check_cut([tuple(one.shape[1:]) for one in tensors])
     maps = tensors[0].clone()
     height, width = maps.shape[2:]
     rows, columns = _rectangle(share, height=height, width=width, generator=generator)

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from catalog.errors import MalformedError
+from catalog.errors import MalformedError, OutOfRangeError
 from training.backbones import Backbone
 from training.poolings import Pooling, pooled_dims, stage_pools
 from training.preprocessing import Preprocess
@@ -18,6 +18,7 @@ from training.stages import StagedBackbone, with_stages
 # A smaller feature counts as this much under the power: the slope of the square root at 0 is infinite.
 _TINY = 1e-12
 _NORM_FLOOR = 1e-12
+_GREATEST_DIM = 65_536  # an index of longer vectors is of no use
 
 
 class Kind(StrEnum):
@@ -42,7 +43,6 @@ class Network(nn.Module):
         self.power = power
         self.preprocess = Preprocess(backbone.spec.preprocessing)
         self.backbone = backbone.module
-        self.frozen = False
 
     def features(self, images: Tensor) -> Tensor:
         """Return features [B, D] of uint8 [B, S, S, 3], or of float pixels 0..255 in [B, 3, S, S] (augmented ones)."""
@@ -66,19 +66,6 @@ class Network(nn.Module):
     def forward(self, images: Tensor) -> Any:
         """Return what the network is trained for."""
         raise NotImplementedError
-
-    def train(self, mode: bool = True) -> Network:
-        """Switch to training or evaluation; a frozen backbone always stays in evaluation (BatchNorm, dropout)."""
-        super().train(mode)
-        if self.frozen:
-            self.backbone.eval()
-        return self
-
-    def freeze_backbone(self) -> None:
-        """Leave the backbone as it is from now on."""
-        self.frozen = True
-        self.backbone.requires_grad_(False)
-        self.backbone.eval()
 
 
 class OnPixels(nn.Module):
@@ -232,6 +219,13 @@ def embedding_source_dim(backbone: nn.Module, pooling: Pooling | None, *, featur
     if not isinstance(backbone, StagedBackbone):
         raise MalformedError("the stages of a plain backbone cannot be pooled")
     return sum(pooled_dims(backbone.channels, pooling))
+
+
+def check_dim(dim: int) -> None:
+    """Raise `OutOfRangeError` for a length that no embedding can have; 0 stands for what lies below its layer."""
+    if not 0 <= dim <= _GREATEST_DIM:
+        wanted = "at least 0 is needed" if dim < 0 else f"at most {_GREATEST_DIM:,} is allowed"
+        raise OutOfRangeError(f"--dim is {dim}, {wanted}")
 
 
 def head_sentence(network: Embedder | Fused) -> str:

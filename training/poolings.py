@@ -46,11 +46,6 @@ def stage_pools(pooling: Pooling) -> nn.ModuleList:
     return nn.ModuleList(StagePool(pooling, stage=stage) for stage in (1, 2, 3, 4))
 
 
-def pool_stages(maps: Sequence[Tensor], pooling: Pooling) -> Tensor:
-    """Return the pooled stages side by side, [B, P], of four maps [B, C, H, W]."""
-    return torch.cat([pool(stage) for pool, stage in zip(stage_pools(pooling), maps, strict=True)], dim=1)
-
-
 def pooled_dims(channels: Sequence[int], pooling: Pooling) -> tuple[int, ...]:
     """Return how many numbers each stage gives; their sum is P."""
     return tuple(count if pooling is Pooling.GA else count * GRID * GRID for count in channels)

@@ -6,12 +6,11 @@ The file of each stage of a training is replaced at every epoch's end; all are r
 from __future__ import annotations
 
 import hashlib
-import json
 import os
 import pickle
 import shutil
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -37,12 +36,13 @@ def forget_training(out: Path) -> None:
 class Resume:
     """Where to keep the state of one call of `train`, and what defines it besides what the loop itself sees.
 
-    `command` holds everything that shapes loss and data (the options as given); `stage` names the call where a run has
-    several, such as the two steps of a fine-tuning.
+    `settings` are compared by their `repr`, which tells what shapes the weights and nothing else: what is measured,
+    where views are cached and how many threads work may change between a stop and a start. `stage` names the call where
+    a run has several, such as the two steps of a fine-tuning.
     """
 
     folder: Path
-    command: Mapping[str, Any] = field(default_factory=dict)
+    settings: tuple[object, ...] = ()
     stage: str = "training"
 
     @property
@@ -82,12 +82,10 @@ def fingerprint(
     network: nn.Module,
     arrays: Sequence[NDArray[np.int64] | Tensor],
     *,
-    settings: object,
-    command: Mapping[str, Any],
+    settings: tuple[object, ...],
 ) -> str:
-    """Hash of starting weights, arrays, settings and command: trainings of equal hash end in equal weights."""
-    found = hashlib.sha256(f"{torch.__version__} {settings!r}".encode())
-    found.update(json.dumps(command, sort_keys=True, default=str).encode())
+    """Hash of starting weights, arrays and settings: trainings of equal hash end in equal weights."""
+    found = hashlib.sha256(repr((torch.__version__, settings)).encode())
     for name, value in network.state_dict().items():
         found.update(name.encode())
         _take_in(found, value)

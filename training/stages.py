@@ -179,8 +179,6 @@ def _last_at_each_size(traced: fx.GraphModule, shapes: dict[str, tuple[int, ...]
         )
     return [last_waist.get(side, last[side]) for side in sides]
 
-    return sorted(sides, reverse=True)
-
 
 def _first_line(error: Exception) -> str:
     return str(error).splitlines()[0] if str(error) else type(error).__name__

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,13 +17,16 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from catalog.errors import OutOfRangeError
-from training.cached_views import cache_views
+from training.cached_views import cache_views, crossing_shapes
 from training.frozen import Border, Halves, freeze, split
-from training.loop import Batches, LoopSettings, Loss, train
+from training.learner import Loss
+from training.loop import Batches, train
+from training.mixing import Mixing, check_cut
 from training.networks import Network, OnPixels
 from training.recording import Recording, join
 from training.resume import Resume
 from training.sample_views import CACHE
+from training.settings import LoopSettings
 from training.views import PictureViews, Views
 
 _SEED_OF_CACHE = 0  # not that of the training, so that trainings of several seeds share what is cached
@@ -43,7 +46,7 @@ class Tuning:
     cached_views: int = 0
     first_epochs: int = 0
     second_rate: float | None = None
-    cache: Path = CACHE
+    cache: Path = field(default=CACHE, repr=False)  # the repr is what shapes the weights (`training.resume`)
 
     def __post_init__(self) -> None:
         if self.cached_views < 0 or self.first_epochs < 0:
@@ -154,6 +157,8 @@ def _above(
     freeze(lower)
     if not tuning.cached_views or not settings.epochs:
         return Halves(lower, upper), pictures
+    if settings.mixing in (Mixing.CUTMIX, Mixing.BOTH):
+        check_cut(crossing_shapes(lower, pictures, size_px=network.spec.size_px))
     views = cache_views(
         lower,
         pictures,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -22,6 +23,13 @@ class Views(Protocol):
         """Return the arguments of the network for the pictures `rows`, on the CPU, each with `len(rows)` rows."""
         ...
 
+    def digest(self) -> str:
+        """Return a hash of everything that batches are made of."""
+        ...
+
+
+_HASHED_AT_ONCE = 256
+
 
 @dataclass(frozen=True)
 class PictureViews:
@@ -41,3 +49,10 @@ class PictureViews:
         """Return one tensor, float [B, 3, size_px, size_px]."""
         pictures = torch.from_numpy(self.images[rows])
         return (augment(pictures, size_px=size_px, generator=generator, how=self.augmentation),)
+
+    def digest(self) -> str:
+        """Return a hash of all pictures and of how they are changed."""
+        found = hashlib.sha256(repr((self.augmentation, self.images.shape)).encode())
+        for start in range(0, len(self.images), _HASHED_AT_ONCE):
+            found.update(np.ascontiguousarray(self.images[start : start + _HASHED_AT_ONCE]).data)
+        return found.hexdigest()

@@ -11,12 +11,12 @@ from training.averaging import Average, Averaging
 
 
 class Scalar(nn.Module):
-    """One weight and one buffer, as a BatchNorm has."""
+    """One weight and one buffer that counts, as a BatchNorm has."""
 
     def __init__(self) -> None:
         super().__init__()
         self.weight = nn.Parameter(torch.zeros(1, dtype=torch.float64))
-        self.register_buffer("seen", torch.zeros(1))
+        self.register_buffer("seen", torch.zeros(1, dtype=torch.int64))
 
 
 def _feed(average: Average, network: Scalar, values: list[float]) -> None:
@@ -60,7 +60,7 @@ def test_swa_is_the_mean_of_the_last_quarter():
     assert _averaged(average, network) == (10 + 20) / 2
 
 
-def test_applied_gives_the_weights_back_and_leaves_buffers_alone():
+def test_applied_gives_the_weights_back_and_leaves_counts_alone():
     network = Scalar()
     average = Average(network, Averaging.EMA, decay=0.0, total_steps=2)
     _feed(average, network, [1.0, 4.0])
@@ -73,6 +73,43 @@ def test_applied_gives_the_weights_back_and_leaves_buffers_alone():
         assert float(network.weight) == 9.0
     average.keep()
     assert float(network.weight) == 4.0
+
+
+@pytest.mark.parametrize("averaging", [Averaging.EMA, Averaging.SWA])
+def test_statistics_are_averaged_as_the_weights_are(averaging):
+    momentum, batches = 0.25, [torch.tensor([[1.0], [3.0]]), torch.tensor([[5.0], [9.0]]), torch.tensor([[0.0], [8.0]])]
+    network = nn.BatchNorm1d(1, momentum=momentum).train()
+    # Of one step SWA takes all, and those that follow too.
+    average = Average(network, averaging, decay=0.9, total_steps=1)
+    mean, variance, scale = 0.0, 1.0, [2.0, 3.0, 7.0]
+    means, variances = [], []
+    for rows, weight in zip(batches, scale, strict=True):
+        network(rows)
+        with torch.no_grad():
+            network.weight.fill_(weight)
+        average.update()
+        a, b = rows[:, 0].tolist()
+        mean = (1 - momentum) * mean + momentum * (a + b) / 2
+        variance = (1 - momentum) * variance + momentum * (a - b) ** 2 / 2  # unbiased: over 2 - 1
+        means.append(mean)
+        variances.append(variance)
+
+    def averaged(values: list[float]) -> float:
+        if averaging is Averaging.SWA:
+            return sum(values) / 3
+        return 3 / 12 * (2 / 11 * values[0] + 9 / 11 * values[1]) + 9 / 12 * values[2]
+
+    network.eval()
+    x = 4.0
+    expected = averaged(scale) * (x - averaged(means)) / (averaged(variances) + network.eps) ** 0.5
+    newest = scale[2] * (x - means[2]) / (variances[2] + network.eps) ** 0.5
+    with torch.no_grad():
+        with average.applied():
+            assert float(network(torch.tensor([[x]]))) == pytest.approx(expected, rel=1e-5)
+        assert float(network(torch.tensor([[x]]))) == pytest.approx(newest, rel=1e-5)
+        average.keep()
+        assert float(network(torch.tensor([[x]]))) == pytest.approx(expected, rel=1e-5)
+    assert int(network.num_batches_tracked) == 3
 
 
 def test_none_is_the_network_itself():

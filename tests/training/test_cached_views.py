@@ -18,6 +18,7 @@ from training.cached_views import cache_views
 from training.frozen import Border, split
 from training.networks import Fused, OnPixels
 from training.poolings import Pooling
+from training.preprocessing import Normalize
 from training.stages import with_stages
 from training.views import PictureViews
 
@@ -92,7 +93,7 @@ def test_what_is_there_is_read_and_only_the_rest_computed(lower, images, tmp_pat
     assert np.array_equal(three.views[1][2], two.views[1][2])
 
 
-@pytest.mark.parametrize("what", ["weights", "pictures", "augmentation", "size", "seed"])
+@pytest.mark.parametrize("what", ["weights", "pictures", "augmentation", "size", "seed", "preprocessing"])
 def test_whatever_the_answers_depend_on_is_in_the_name(what, lower, images, tmp_path):
     cache_views(lower, PictureViews(images, LIGHT), views=1, size_px=32, seed=0, cache=tmp_path)
     changed = images.copy()
@@ -100,7 +101,9 @@ def test_whatever_the_answers_depend_on_is_in_the_name(what, lower, images, tmp_
     pictures = PictureViews(changed if what == "pictures" else images, NONE if what == "augmentation" else LIGHT)
     weight = next(lower.parameters())
     kept = weight.detach().clone()
+    normalize = next(layer for layer in lower.modules() if isinstance(layer, Normalize))
     try:
+        normalize.reverse = what == "preprocessing"
         if what == "weights":
             with torch.no_grad():
                 weight[0, 0, 0, 0] += 1e-3
@@ -115,7 +118,28 @@ def test_whatever_the_answers_depend_on_is_in_the_name(what, lower, images, tmp_
     finally:
         with torch.no_grad():
             weight.copy_(kept)
+        normalize.reverse = False
     assert len(list(tmp_path.iterdir())) == 2
+
+
+class Opaque(nn.Module):
+    """A layer with a setting that is neither a weight nor told by its name."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.factor = 1.0
+
+    def forward(self, planes: torch.Tensor) -> tuple[torch.Tensor]:
+        return (planes * self.factor,)
+
+
+@pytest.mark.parametrize(("factor", "folders"), [(1 + 3e-7, 1), (1.01, 2)])
+def test_answers_count_up_to_the_rounding_of_other_threads(factor, folders, images, tmp_path):
+    layer, pictures = Opaque(), PictureViews(images, LIGHT)
+    cache_views(layer, pictures, views=1, size_px=32, seed=0, cache=tmp_path)
+    layer.factor = factor
+    cache_views(layer, pictures, views=1, size_px=32, seed=0, cache=tmp_path)
+    assert len(list(tmp_path.iterdir())) == folders
 
 
 def test_mistakes_are_sentences(lower, images, tmp_path, monkeypatch):

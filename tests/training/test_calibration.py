@@ -57,27 +57,44 @@ def test_nothing_to_learn_from_is_a_sentence(logits):
         fit_temperature(logits, torch.zeros(len(logits), dtype=torch.int64))
 
 
-def test_the_last_rows_of_each_label_are_held_out():
-    labels = ["a", "b", "a", "a", "b", "a", "c", "b", "a"]
-    rows, held = hold_out(labels, 0.4)
-    # a has 5 rows (0 2 3 5 8), of which 2 go; b has 3 (1 4 7), of which 1 goes; c keeps its only one.
-    assert held.tolist() == [5, 7, 8]
-    assert rows.tolist() == [0, 1, 2, 3, 4, 6]
+def test_the_last_clusters_of_each_label_are_held_out():
+    labels, clusters = "abaabacbaa", "xuxyuzwuyz"
+    rows, held = hold_out(labels, list(clusters), 0.4)
+    # a has 6 rows of x (0 2), y (3 8), z (5 9): z is nearest to 2.4. b has u (1 4 7) only, c its only row.
+    assert held.tolist() == [5, 9]
+    assert rows.tolist() == [0, 1, 2, 3, 4, 6, 7, 8]
+    assert hold_out(labels, list("0123456789"), 0.4)[1].tolist() == [7, 8, 9]  # single rows: 2.4 of 6 and 1.2 of 3
+    assert hold_out(labels, list(clusters), 0.0)[1].tolist() == []
 
 
 @settings(max_examples=50, deadline=None)
-@given(labels=st.lists(st.sampled_from("abcd"), min_size=1, max_size=60), share=st.floats(0, 0.99))
-def test_every_row_is_on_one_side_and_every_label_is_trained_on(labels, share):
-    rows, held = hold_out(labels, share)
-    assert sorted([*rows.tolist(), *held.tolist()]) == list(range(len(labels)))
-    assert {labels[row] for row in rows} == set(labels)
+@given(
+    pairs=st.lists(st.tuples(st.sampled_from("abcd"), st.sampled_from("stuvwxyz")), min_size=1, max_size=60),
+    share=st.floats(0, 0.99),
+)
+def test_clusters_stay_whole_and_no_other_run_of_them_is_nearer(pairs, share):
+    labels, clusters = zip(*pairs, strict=True)
+    try:
+        rows, held = hold_out(labels, clusters, share)
+    except OutOfRangeError:  # nothing to hold out, which the nearest run must then say too
+        rows, held = np.arange(len(pairs)), np.array([], np.int64)
+    assert sorted([*rows.tolist(), *held.tolist()]) == list(range(len(pairs)))
+    assert not {pairs[row] for row in rows} & {pairs[row] for row in held}
     for label in set(labels):
-        count = labels.count(label)
-        taken = sum(labels[row] == label for row in held)
-        assert taken == min(round(share * count), count - 1)
+        own = [pair for pair in dict.fromkeys(pairs) if pair[0] == label]  # in the order of their first rows
+        runs = [own[first:] for first in range(1, len(own) + 1)]
+        taken = {pairs[row] for row in held if labels[row] == label}
+        assert taken in [set(run) for run in runs]
+        missed = [abs(sum(map(pairs.count, run)) - share * labels.count(label)) for run in runs]
+        assert missed[[set(run) for run in runs].index(taken)] == pytest.approx(min(missed))
+
+
+def test_a_share_that_holds_out_nothing_is_a_sentence():
+    with pytest.raises(OutOfRangeError, match=r"-share 0\.5 holds out none of 4 pictures, since clusters stay"):
+        hold_out("aabb", ["x", "x", "y", "y"], 0.5)
 
 
 @pytest.mark.parametrize("share", [-0.1, 1.0, math.nan])
 def test_a_share_out_of_range_is_a_sentence(share):
     with pytest.raises(OutOfRangeError, match="expected 0 to below 1"):
-        hold_out(["a"], share)
+        hold_out(["a"], ["x"], share)

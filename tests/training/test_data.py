@@ -9,7 +9,16 @@ import pytest
 from PIL import Image
 
 from catalog.errors import MalformedError
-from training.data import PictureSet, cluster_ids, label_ids, load_pictures
+from training.calibration import hold_out
+from training.data import (
+    PictureSet,
+    cluster_ids,
+    clustered_by_label,
+    concatenate,
+    label_ids,
+    load_pictures,
+    subset,
+)
 
 
 def write_rows(path, header, rows):
@@ -44,7 +53,7 @@ def test_a_box_gives_the_whole_picture_and_its_part(tmp_path):
 def test_several_files_need_not_all_hold_a_split(tmp_path, color_catalog):
     found = load_pictures([color_catalog, color_catalog], splits=("val",), size_px=8)
     assert len(found) == 2 * 12
-    with pytest.raises(MalformedError, match="has no rows in split test; there is nothing to train on"):
+    with pytest.raises(MalformedError, match=r"has no rows in split test$"):
         load_pictures([color_catalog], splits=("test",), size_px=8)
 
 
@@ -77,5 +86,28 @@ def test_bad_labels_are_sentences(labels, known, sentence):
 
 def test_clusters_need_pairs():
     assert cluster_ids(pictures(["a"] * 3, ["y", "x", "y"])).tolist() == [1, 0, 1]
-    with pytest.raises(MalformedError, match="3 clusters with at most 1 pictures each cannot make triplets"):
+    with pytest.raises(MalformedError, match="3 clusters with at most 1 pictures each cannot be learned"):
         cluster_ids(pictures(["a"] * 3))
+    assert cluster_ids(pictures(["a"] * 3), for_loss=False).tolist() == [0, 1, 2]
+
+
+def test_all_pictures_of_a_product_are_held_out_together(tmp_path):
+    Image.new("RGB", (20, 20)).save(tmp_path / "a.png")
+    catalog = write_rows(
+        tmp_path / "c.csv",
+        ("product_id", "image", "images", "label", "box"),
+        [
+            ("p1", "a.png", '["a.png", "a.png"]', "mug", ""),
+            ("p2", "a.png", "", "mug", "0,0,9,9"),
+            ("p3", "a.png", '["a.png"]', "mug", "0,0,9,9"),
+            ("p4", "a.png", "", "bag", ""),
+        ],
+    )
+    found = load_pictures([catalog], splits=None, size_px=8)
+    assert found.clusters == ("p1",) * 3 + ("p2",) * 2 + ("p3",) * 3 + ("p4",)
+    # A quarter of 8 mugs is 2, in the middle of p3: its 3 go whole, also where the clusters are the labels.
+    labeled = clustered_by_label(found)
+    for one in (found, labeled, subset(labeled, np.arange(8)), clustered_by_label(concatenate([found, labeled]))):
+        units = one.units or one.clusters
+        assert units[:8] == found.clusters[:8]
+        assert hold_out(one.labels[:8], units[:8], 0.25)[1].tolist() == [5, 6, 7]

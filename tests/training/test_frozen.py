@@ -127,6 +127,7 @@ def test_the_lower_part_is_left_alone_by_training():
     before = {name: value.clone() for name, value in network.state_dict().items()}
     optimizer = torch.optim.SGD([weight for weight in halves.parameters() if weight.requires_grad], lr=0.1)
     halves.train()
+    assert not any(layer.training for layer in halves.lower.modules())
     halves(pixels(32, batch=4)).square().sum().backward()
     optimizer.step()
     changed = {name for name, value in network.state_dict().items() if not torch.equal(value, before[name])}

@@ -20,11 +20,11 @@ from training.data import label_ids, load_pictures
 from training.embedder import ClusterSettings
 from training.frozen import Border
 from training.fused import FusedSettings, joint_loss
-from training.loop import LoopSettings
 from training.losses import LossName, MetricLoss, hinge_loss
 from training.networks import Classifier, Embedder, Fused, Kind, head_sentence, powered, unit
-from training.poolings import Pooling, pool_stages
+from training.poolings import Pooling, stage_pools
 from training.runs import read_run
+from training.settings import LoopSettings
 from training.stages import with_stages
 from training.tuning import Tuning
 
@@ -41,7 +41,7 @@ def run(verb: str, catalog: Path, out: Path, *arguments: str) -> Path:
 def fused_run(color_catalog, tmp_path_factory):
     out = tmp_path_factory.mktemp("runs") / "fused"
     arguments = ("--val-split", "val", "--gallery-split", "train", "--dim", "8", "--epochs", "6", "--lr", "0.01")
-    return run("fused", color_catalog, out, *arguments, "--clusters", "label", "--calibrate-share", "0.25")
+    return run("fused", color_catalog, out, *arguments, "--clusters", "label", "--calibrate-share", "0.5")
 
 
 def test_a_fused_network_learns_both_and_is_read_back(fused_run, color_catalog, capsys):
@@ -54,7 +54,7 @@ def test_a_fused_network_learns_both_and_is_read_back(fused_run, color_catalog, 
         256,
         ("0", "3", "7", "12"),
     )
-    assert record.settings["pictures"] == 27  # of 36, a quarter of each label's 12 is held out
+    assert record.settings["pictures"] == 18  # of 36, the second of each label's two clusters is held out
     assert record.temperature != 1
 
 
@@ -62,7 +62,7 @@ def test_the_temperature_is_that_of_the_rows_held_out(fused_run, color_catalog):
     found = read_run(fused_run)
     pictures = load_pictures([color_catalog], splits=("train",), size_px=40)
     _, targets = label_ids(pictures)
-    held = np.concatenate([np.flatnonzero(targets == label)[-3:] for label in range(3)])
+    held = np.concatenate([np.flatnonzero(targets == label)[-6:] for label in range(3)])
     logits, _ = outputs(found.network, pictures.images[held])
     assert found.record.temperature == pytest.approx(fit_temperature(logits, torch.from_numpy(targets[held])), rel=1e-4)
     assert found.network.temperature == found.record.temperature
@@ -79,11 +79,9 @@ def test_answers_are_worked_out_from_stages_and_heads():
         vector = unit(powered(features, 0.5))
         torch.testing.assert_close(pooled, vector)
         torch.testing.assert_close(probabilities, functional.softmax(network.head(vector) / 2.5, dim=1))
-        stages, start = [], 0
-        whole = pool_stages(maps, Pooling.SAP)
-        for count in (24, 48, 96, 256):
-            stages.append(functional.normalize(whole[:, start : start + 36 * count].sqrt(), dim=1))
-            start += 36 * count
+        pooled_maps = [pool(stage) for pool, stage in zip(stage_pools(Pooling.SAP), maps, strict=True)]
+        assert [one.shape[1] for one in pooled_maps] == [36 * count for count in (24, 48, 96, 256)]
+        stages = [functional.normalize(one.sqrt(), dim=1) for one in pooled_maps]
         expected = functional.normalize(network.embedding_head(torch.cat(stages, dim=1)), dim=1)
         torch.testing.assert_close(embedding, expected, atol=1e-5, rtol=1e-4)
         logits, again = network(images)
@@ -152,7 +150,8 @@ def test_the_joint_loss_is_the_sum_of_its_parts():
         ("--freeze", "stage1"),
         ("--steps", "two", "--cached-views", "1"),
         ("--loss", "proxy", "--freeze", "backbone", "--cached-views", "2"),
-        ("--pooling", "none", "--loss", "supcon", "--mixing", "mixup", "--average", "ema"),
+        ("--pooling", "none", "--loss", "supcon", "--average", "ema"),
+        ("--metric-weight", "0", "--mixing", "mixup"),
     ],
 )
 def test_equal_seeds_give_equal_checkpoints(arguments, color_catalog, tmp_path):
@@ -268,8 +267,19 @@ def test_settings_that_leave_nothing_to_learn_are_refused(color_catalog, tmp_pat
         writer.writerows({**row, "cluster": ""} for row in rows)
     with pytest.raises(MalformedError, match=r"clusters with at most 1 pictures each .*--clusters label"):
         run("fused", catalog, tmp_path / "c")
+    # Clusters without weight need no pairs, and no vectors of their own.
+    run("fused", catalog, tmp_path / "d", "--metric-weight", "0", "--loss", "proxy")
     with pytest.raises(OutOfRangeError, match="--second-lr is nan"):
         Tuning(border=Border.STAGE1, first_epochs=1, second_rate=math.nan)
+
+
+def test_cutmix_needs_a_single_tensor_at_the_border(color_catalog, tmp_path):
+    arguments = ("--freeze", "stage2", "--cached-views", "1", "--mixing", "cutmix")
+    with pytest.raises(OutOfRangeError, match=r"cutmix needs .* got \[48, 8, 8\], \[864\], \[1728\]; use mixup"):
+        run("fused", color_catalog, tmp_path / "a", *arguments, "--metric-weight", "0")
+    assert not (tmp_path / "cache").exists()
+    run("classifier", color_catalog, tmp_path / "b", *arguments)
+    assert (tmp_path / "cache").exists()
 
 
 def test_a_coarse_head_is_learned_beside_the_fine_one():

@@ -17,8 +17,10 @@ import training.loop
 from catalog.errors import MalformedError, OutOfRangeError
 from training.averaging import Averaging
 from training.backbones import named_backbone
-from training.loop import LoopSettings, Precision, as_float, autocast, shuffled, train
+from training.learner import as_float, autocast
+from training.loop import prepare_torch, shuffled, train
 from training.networks import Classifier
+from training.settings import LoopSettings, Precision
 from training.views import PictureViews
 
 
@@ -159,6 +161,16 @@ def test_a_loss_that_is_no_number_is_a_sentence():
 def test_settings_out_of_range_are_sentences(changes, sentence):
     with pytest.raises(OutOfRangeError, match=sentence):
         LoopSettings(**{"epochs": 3, "batch": 4, "learning_rate": 1e-3, **changes})
+
+
+@pytest.mark.parametrize("seed", [-1, 2**63, 99999999999999999999])
+def test_seeds_out_of_range_are_sentences_wherever_they_come_first(seed):
+    for use in (
+        lambda: prepare_torch(seed=seed, threads=None),
+        lambda: LoopSettings(epochs=1, batch=2, learning_rate=0.1, seed=seed),
+    ):
+        with pytest.raises(OutOfRangeError, match=f"--seed is {seed}, at (least 0 is needed|most {2**63 - 1} is)"):
+            use()
 
 
 def test_bf16_is_for_the_forward_pass_only():

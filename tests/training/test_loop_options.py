@@ -10,16 +10,16 @@ from catalog.errors import OutOfRangeError
 from training.__main__ import main
 from training.augment import STRONG
 from training.averaging import Averaging
-from training.loop import LoopSettings, Precision
+from training.loop_options import add_loop_options, loop_settings
 from training.mixing import Mixing
-from training.options import add_loop_options, loop_settings
 from training.rates import Schedule
+from training.settings import LoopSettings, Precision
 
 
 def _settings(*arguments: str) -> LoopSettings:
     parser = argparse.ArgumentParser()
     add_loop_options(parser, epochs=3, batch=8, rate=0.01)
-    return loop_settings(parser.parse_args([*arguments, "--out", "run"]))
+    return loop_settings(parser.parse_args(arguments))
 
 
 def test_without_options_the_settings_keep_their_defaults():

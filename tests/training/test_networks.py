@@ -45,16 +45,6 @@ def test_small_backbone_is_small_and_gives_unit_rows():
     torch.testing.assert_close(rows.norm(dim=1), torch.ones(3))
 
 
-def test_a_frozen_backbone_stays_in_evaluation():
-    network = Embedder(named_backbone("small"), dim=8, power=1.0)
-    network.freeze_backbone()
-    network.train()
-    before = {name: value.clone() for name, value in network.backbone.state_dict().items()}
-    network(torch.zeros(4, 64, 64, 3, dtype=torch.uint8))
-    assert all(torch.equal(value, before[name]) for name, value in network.backbone.state_dict().items())
-    assert not any(layer.training for layer in network.backbone.modules())
-
-
 def test_unknown_backbone_lists_the_known_ones():
     with pytest.raises(NotFoundError, match=r"no backbone 'resnet51'; known are small, .*resnet50.*--weights"):
         named_backbone("resnet51")

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
-from training.poolings import Pooling, StagePool, pool_stages, pooled_dims, spatial_average, spatial_max
+from training.poolings import Pooling, StagePool, pooled_dims, spatial_average, spatial_max, stage_pools
 
 
 def test_a_14_px_map_of_known_numbers():
@@ -49,13 +49,17 @@ def test_windows_of_any_map_are_those_of_the_definition(height, width, seed):
     np.testing.assert_array_equal(spatial_max(torch.from_numpy(maps)).numpy(), largest)
 
 
+def pooled(maps: list[torch.Tensor], pooling: Pooling) -> torch.Tensor:
+    return torch.cat([pool(stage) for pool, stage in zip(stage_pools(pooling), maps, strict=True)], dim=1)
+
+
 def test_sam_takes_the_largest_on_the_middle_stages_only():
     maps = [torch.rand(2, 2, 14, 14, generator=torch.Generator().manual_seed(stage)) for stage in range(4)]
     parts = [spatial_average(maps[0]), spatial_max(maps[1]), spatial_max(maps[2]), spatial_average(maps[3])]
     expected = torch.cat([part.reshape(2, 72) for part in parts], dim=1)
-    assert torch.equal(pool_stages(maps, Pooling.SAM), expected)
-    assert torch.equal(pool_stages(maps, Pooling.SAP)[:, 72:144], spatial_average(maps[1]).reshape(2, 72))
-    torch.testing.assert_close(pool_stages(maps, Pooling.GA), torch.cat([stage.mean(dim=(2, 3)) for stage in maps], 1))
+    assert torch.equal(pooled(maps, Pooling.SAM), expected)
+    assert torch.equal(pooled(maps, Pooling.SAP)[:, 72:144], spatial_average(maps[1]).reshape(2, 72))
+    torch.testing.assert_close(pooled(maps, Pooling.GA), torch.cat([stage.mean(dim=(2, 3)) for stage in maps], 1))
 
 
 def test_dims_of_googlenet_by_hand():

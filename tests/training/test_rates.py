@@ -9,9 +9,11 @@ from hypothesis import strategies as st
 from torch import nn
 
 from training.backbones import named_backbone
-from training.loop import Learner, LoopSettings
+from training.frozen import freeze
+from training.learner import Learner
 from training.networks import Classifier
 from training.rates import Schedule, parameter_groups, share_of_rate
+from training.settings import LoopSettings
 
 
 @pytest.mark.parametrize(
@@ -60,7 +62,7 @@ def test_groups_of_a_classifier():
 
 def test_frozen_parameters_are_in_no_group():
     network = Classifier(named_backbone("small"), labels=3, power=1.0, unit_head=False)
-    network.freeze_backbone()
+    freeze(network.backbone)
     groups = parameter_groups(network, rate=0.01, head_factor=1.0, weight_decay=0.02, pull=1.0)
     held = {id(weight) for group in groups for weight in group["params"]}
     assert held == {id(network.head.weight), id(network.head.bias)}

@@ -10,11 +10,11 @@ import torch
 
 from catalog.errors import MalformedError, NotFoundError, OutOfRangeError
 from training.__main__ import main
-from training.answers import recall
+from training.answers import outputs, recall
 from training.batches import cluster_batches
 from training.data import load_pictures
-from training.loop import evaluate
 from training.networks import Kind
+from training.resume import training_folder
 from training.runs import read_run
 
 TINY = ("--epochs", "2", "--batch", "12", "--threads", "1", "--split", "train")
@@ -32,7 +32,7 @@ def test_a_classifier_learns_three_colors(classifier_run, color_catalog):
     run = read_run(classifier_run, kind=Kind.CLASSIFIER)
     assert run.record.labels == ("blue", "green", "red")
     held_out = load_pictures([color_catalog], splits=("val",), size_px=run.record.size_px)
-    guessed = evaluate(run.network, held_out.images).argmax(dim=1)
+    guessed = outputs(run.network, held_out.images)[0].argmax(dim=1)
     right = np.mean([run.record.labels[int(row)] == label for row, label in zip(guessed, held_out.labels, strict=True)])
     assert right > 0.9
     assert run.record.metrics[-1]["accuracy"] == pytest.approx(right)
@@ -83,6 +83,13 @@ def test_a_frozen_backbone_gets_the_best_linear_layer(classifier_run, color_cata
         (["--size-px", "0"], OutOfRangeError, "--size-px is 0, small needs at least 16"),
         (["--size-px", "-5"], OutOfRangeError, "--size-px is -5, small needs at least 16"),
         (["--seed", "-1"], OutOfRangeError, "--seed is -1, at least 0 is needed"),
+        (
+            ["--seed", "99999999999999999999"],
+            OutOfRangeError,
+            "--seed is 9{20}, at most 9223372036854775807",
+        ),
+        (["--epochs", "0"], OutOfRangeError, "--epochs is 0, labels need at least 1 epoch"),
+        (["--val-split", "nope"], MalformedError, "has no rows in split nope$"),
         (["--cached-views", "2"], OutOfRangeError, "--cached-views needs --freeze or --steps two"),
         (["--freeze", "stage1", "--cached-views", "-2"], OutOfRangeError, "cached views -2"),
         (["--steps", "two", "--epochs", "1"], OutOfRangeError, "--first-epochs 0 of 1 epochs; both steps need"),
@@ -91,6 +98,7 @@ def test_a_frozen_backbone_gets_the_best_linear_layer(classifier_run, color_cata
         (["--levels", "two"], MalformedError, "48 of 48 pictures have no second level"),
         (["--levels", "two", "--coarse-weight", "0"], OutOfRangeError, "--levels two needs one above 0"),
         (["--calibrate-share", "1"], OutOfRangeError, "--calibrate-share is 1.0, expected 0 to below 1"),
+        (["--calibrate-share", "0.01"], OutOfRangeError, "--calibrate-share 0.01 holds out none of 48 pictures"),
         (["--calibrate-split", "val"], MalformedError, "--calibrate-split val is trained on too"),
         (
             ["--freeze", "stage1", "--cached-views", "1", "--half-size-epochs", "1"],
@@ -106,6 +114,25 @@ def test_mistakes_are_sentences_and_leave_nothing(arguments, error, sentence, co
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.parametrize("verb", ["classifier", "embedder", "fused"])
+def test_a_split_without_rows_is_known_before_pictures_are_decoded(verb, tmp_path):
+    catalog = tmp_path / "catalog.csv"
+    catalog.write_text("product_id,image,label,split\n1,gone.png,a,train\n2,gone.png,b,train\n")
+    with pytest.raises(MalformedError, match=r"has no rows in split nope$"):
+        main([verb, "--catalog", str(catalog), "--out", str(tmp_path / "run"), "--val-split", "nope"])
+
+
+@pytest.mark.parametrize("verb", ["classifier", "fused"])
+def test_calibration_pictures_are_checked_before_training(verb, color_catalog, tmp_path):
+    rows = color_catalog.read_text().splitlines()
+    catalog = color_catalog.with_name("pink.csv")
+    catalog.write_text("\n".join(row.replace(",red,", ",pink,") if row.endswith("val") else row for row in rows))
+    out = tmp_path / "run"
+    with pytest.raises(MalformedError, match="label 'pink' does not occur in the training split"):
+        main([verb, "--catalog", str(catalog), "--out", str(out), *TINY, "--calibrate-split", "val"])
+    assert not training_folder(out).exists()  # an epoch would have left its state
+
+
 def test_a_folder_that_is_no_run_is_not_replaced(color_catalog, tmp_path):
     (tmp_path / "thesis.txt").write_text("years of work")
     with pytest.raises(MalformedError, match="exists and is not a run folder"):
@@ -118,6 +145,14 @@ def test_a_folder_that_is_no_run_is_not_replaced(color_catalog, tmp_path):
     [
         (["--metric-weight", "nan"], OutOfRangeError, "--metric-weight is nan"),
         (["--dim", "-1"], OutOfRangeError, "--dim is -1, at least 0 is needed"),
+        (["--dim", "65537"], OutOfRangeError, "--dim is 65537, at most 65,536 is allowed"),
+        (["--epochs", "0"], OutOfRangeError, "--epochs is 0, labels need at least 1 epoch"),
+        (["--mixing", "mixup"], OutOfRangeError, "--mixing mixup needs --metric-weight 0"),
+        (
+            ["--freeze", "backbone", "--metric-weight", "0"],
+            OutOfRangeError,
+            "the embedding nothing; give --dim 0",
+        ),
         (["--loss", "hinge", "--mining", "semi-hard"], OutOfRangeError, "the loss hinge knows all and hard"),
         (["--loss", "supcon", "--mining", "hard"], OutOfRangeError, "the loss supcon takes none"),
         (["--margin", "-1"], OutOfRangeError, "--margin is -1.0, expected a number above 0"),
