@@ -24,8 +24,8 @@ from benchmarks.quality.preparing import (
     Recipe,
     Shared,
     Variant,
-    commands,
     fold_variant,
+    ingredients,
     prepare,
     unseen_variant,
 )
@@ -39,12 +39,13 @@ from export.words import WordModel
 
 @dataclass(frozen=True)
 class Measured:
-    """An arm on the query photos: what it chose by folds, its hits, its figures."""
+    """An arm on the query photos: what it chose by folds, its hits among `gallery_rows` rows, its figures."""
 
     arm: Arm
     chosen: Chosen
     ranked: Ranked
     figures: Figures
+    gallery_rows: int
 
 
 class GroceryBench:
@@ -128,27 +129,32 @@ class GroceryBench:
         return self._scenes[source, view]
 
     def fold_settings(self, recipe: str) -> object:
-        """Return what the fold scenes of a recipe depend on: the held-out looks and their networks' commands."""
+        """Return what the fold scenes of a recipe depend on: the held-out looks and what their networks are made of."""
         source = RECIPES[self.fold_source(recipe)]
         variants = [self._fold_variant(number) for number in source.folds] or [self.shared.train]
-        return [self.fold.tolist(), *(commands(source, self.shared, variant) for variant in variants)]
+        return [self.fold.tolist(), *(ingredients(source, self.shared, variant) for variant in variants)]
 
     def chosen(self, arm: Arm) -> Chosen:
-        """Return what folds choose for an arm; a temperature is what is still missing from the exported graph."""
+        """Return what folds choose for an arm, at the temperature of the plain logits.
+
+        A probe's temperature says nothing of another network. So for one without folds of its own it stays 1 from the
+        beginning, and weight and threshold are chosen there.
+        """
         if arm.name not in self._chosen:
             console.print(f"[dim]{arm.name}: choosing by folds of train[/dim]", highlight=False)
-            self._chosen[arm.name] = choose(arm, self.fold_scenes(arm.recipe))
+            self._chosen[arm.name] = choose(
+                arm, self.fold_scenes(arm.recipe), temperature=None if self._has_folds(arm) else 1.0
+            )
         return self._chosen[arm.name]
 
     def choice(self, arm: Arm) -> Choice:
-        """Return the choice as it is applied to the exported networks.
+        """Return the choice as it is applied to the exported networks, in which a temperature may be already.
 
-        A probe's temperature says nothing of another network, so without folds of its own a network keeps the
-        temperature of its training.
+        A network without folds of its own keeps the temperature of its training.
         """
         choice = self.chosen(arm).choice
-        if arm.recipe != FROZEN.name and not RECIPES[arm.recipe].folds:
-            return replace(choice, temperature=1.0)
+        if not self._has_folds(arm):
+            return choice
         return replace(choice, temperature=choice.temperature / self.prepared(arm.recipe).temperature)
 
     def measure(self, name: str) -> Measured:
@@ -157,7 +163,7 @@ class GroceryBench:
             arm = self.arm(name)
             scene, choice = self.scene_of(arm), self.choice(arm)
             ranked = search(arm, scene, choice)
-            self._measured[name] = Measured(arm, self.chosen(arm), ranked, figures(ranked, scene))
+            self._measured[name] = Measured(arm, self.chosen(arm), ranked, figures(ranked, scene), len(scene.gallery))
         return self._measured[name]
 
     def camera_to_catalog(self, name: str) -> Figures:
@@ -179,6 +185,10 @@ class GroceryBench:
         """Return the training split without the labels that the protocol of unseen clusters keeps apart."""
         rows = load_catalog(self.shared.catalog, splits=["train", "val"]).products
         return unseen_variant(self.shared, unseen_labels([row.label or "" for row in rows]))
+
+    def _has_folds(self, arm: Arm) -> bool:
+        """Whether the fold scenes of an arm are of its own networks (or of the frozen features, whose probe is one)."""
+        return self.fold_source(arm.recipe) == arm.recipe
 
     def _fold_variant(self, number: int) -> Variant:
         return fold_variant(self.shared, self.fold.tolist(), number, looks=LOOKS)

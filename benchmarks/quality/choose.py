@@ -7,6 +7,7 @@ without the fold, or from a linear probe fitted without it on features that were
 from __future__ import annotations
 
 import hashlib
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -81,18 +82,19 @@ def with_confusion(arm: Arm, scenes: Sequence[Scene]) -> list[Scene]:
     return [replace(scene, confusion=one) for scene, one in zip(scenes, found, strict=True)]
 
 
-def choose(arm: Arm, scenes: Sequence[Scene]) -> Chosen:
+def choose(arm: Arm, scenes: Sequence[Scene], *, temperature: float | None = None) -> Chosen:
     """Choose what an arm leaves open, in this order: temperature, weight, threshold of confidence.
 
     The temperature has the least negative log likelihood; the weight is the smallest within one standard error of the
-    best; the threshold is the smallest of the best, so that 0 stays where abstaining gains nothing.
+    best; the threshold is the smallest of the best, so that 0 stays where abstaining gains nothing. A `temperature`
+    that is given stays, and weight and threshold belong to its probabilities.
     """
     scenes = with_confusion(arm, scenes)
     if not arm.with_text:
         choice = Choice(weight=0.0)
         return Chosen(choice, {0.0: _top5_by_weight(arm, scenes, choice, [0.0])[0.0]}, {})
-    choice = Choice()
-    if arm.label_mode is LabelMode.SOFT or arm.abstain:
+    choice = Choice() if temperature is None else Choice(temperature=temperature)
+    if temperature is None and (arm.label_mode is LabelMode.SOFT or arm.abstain):
         choice = replace(choice, temperature=best_temperature([scene.queries for scene in scenes]))
     if arm.merge is not None:
         return _choose_constant(arm, scenes, choice)
@@ -190,7 +192,7 @@ def _probe(train: Outputs, rows: NDArray[np.int64], asked: NDArray[np.float32], 
     )
     probabilities: NDArray[np.float32] = (torch.from_numpy(asked) @ weight.T + bias).softmax(dim=1).numpy()
     file.parent.mkdir(parents=True, exist_ok=True)
-    temporary = file.with_suffix(".tmp")
+    temporary = file.with_suffix(f".{os.getpid()}.tmp")
     with temporary.open("wb") as opened:
         np.save(opened, probabilities, allow_pickle=False)
     temporary.replace(file)

@@ -11,16 +11,19 @@ from numpy.typing import NDArray
 from benchmarks.quality.arms import Arm
 from benchmarks.quality.choose import choose, with_confusion
 from benchmarks.quality.outputs import Outputs, View
-from benchmarks.quality.search import Choice, Figures, Scene, figures, search
-from index_builder.fusion import unit
+from benchmarks.quality.search import Scene, figures, search
 from index_builder.manifest import LabelMode
+from index_builder.views import mean_of_views, mean_probabilities
 
 EXPANSIONS = (1, 3, 5)
 
 
 @dataclass(frozen=True)
 class Extra:
-    """What is done to a plain arm: another arm, more views of the query or the gallery, a search with its own hits."""
+    """What is done to a plain arm: another arm, more views of the query or the gallery, a search with its own hits.
+
+    Views and query expansion are the product's own (index_builder).
+    """
 
     name: str
     arm: Arm
@@ -69,31 +72,24 @@ def measure_extra(
             gallery=_averaged(scene.gallery, None if gallery is None else gallery[number].gallery),
             queries=_averaged(scene.queries, None if queries is None else queries[number].queries),
         )
-        found = _expanded(extra.arm, changed, choice, extra.expand)
+        found = figures(search(extra.arm, changed, choice, expand=extra.expand), changed)
         counts.append(found.counts)
         times.append(found.ms)
     return np.concatenate(counts), float(np.mean(times))
 
 
 def _averaged(outputs: Outputs, other: Outputs | None) -> Outputs:
-    """Return the same photos averaged over two views: vectors, at length 1 again, and probabilities."""
+    """Return the same photos averaged over two views, as builder and service do."""
     if other is None:
         return outputs
+
+    def in_turn(name: str) -> NDArray[np.float32]:
+        two = np.stack([getattr(outputs, name), getattr(other, name)], axis=1)
+        return two.reshape(-1, two.shape[2])
+
     return replace(
         outputs,
-        embedding=unit(outputs.embedding + other.embedding).astype(np.float32),
-        pooled=unit(outputs.pooled + other.pooled).astype(np.float32),
-        probabilities=((outputs.probabilities + other.probabilities) / 2).astype(np.float32),
+        embedding=mean_of_views(in_turn("embedding"), 2),
+        pooled=mean_of_views(in_turn("pooled"), 2),
+        probabilities=mean_probabilities(in_turn("probabilities"), 2),
     )
-
-
-def _expanded(arm: Arm, scene: Scene, choice: Choice, count: int) -> Figures:
-    """Search; with `count` search again from the mean of each query and its best hits (Chum et al. 2007)."""
-    first = search(arm, scene, choice)
-    if not count:
-        return figures(first, scene)
-    best = scene.gallery.embedding[first.rows[:, :count]].sum(axis=1)
-    queries = replace(scene.queries, embedding=unit(scene.queries.embedding + best).astype(np.float32))
-    again = replace(scene, queries=queries)
-    second = search(arm, again, choice)
-    return figures(replace(second, ms=first.ms + second.ms), again)

@@ -1,4 +1,4 @@
 """How long the long verbs take on 2 cores, for their help texts."""
 
-MAIN = "about 90 minutes from scratch on 2 cores, minutes when its networks are there"
+MAIN = "about 75 minutes from scratch on 2 cores, minutes when its networks are there"
 ALL = "about 6 hours from scratch on 2 cores, most of them the two-step study"

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -50,8 +51,9 @@ def evaluate_live(
     splits: list[str] | None = None,
     weight: float | None = None,
     boxes: bool = False,
+    modes: Mapping[str, LabelMode] = MODES,
 ) -> list[LiveFigures]:
-    """Ask the live gallery of `store` with every query photo: image only, hard label, soft label.
+    """Ask the live gallery of `store` with every query photo by each of `modes`: image only, hard label, soft label.
 
     A hit is right when it has the query's label, or its product_id where the query has no label. Raises
     `NotFoundError` without a live gallery and `MalformedError` for queries without a truth that the gallery knows.
@@ -60,8 +62,8 @@ def evaluate_live(
     try:
         asked = outputs_of(repository, queries, splits, boxes=boxes)
         total = _total_relevant(gallery, asked)
-        modes = {name: mode for name, mode in MODES.items() if gallery.manifest.text_dim or mode is LabelMode.NONE}
-        return [_figures(gallery, asked, total, name=name, mode=mode, weight=weight) for name, mode in modes.items()]
+        usable = {name: mode for name, mode in modes.items() if gallery.manifest.text_dim or mode is LabelMode.NONE}
+        return [_figures(gallery, asked, total, name=name, mode=mode, weight=weight) for name, mode in usable.items()]
     finally:
         gallery.close()
 

@@ -1,13 +1,15 @@
 """Photos of a catalog or query file and a model repository in, what the networks answer out; kept on disk.
 
 The networks run in this process (ONNX Runtime); the service's own tests show that Triton answers the same. Answers lie
-under `.cache/benchmarks/outputs`, named by the networks' checksums, the pictures and the view, so that no figure is
-made from another network's vectors. Labels and texts are not kept: they are read anew each time.
+under `.cache/benchmarks/outputs`, named by the networks' checksums, the pictures (where they lie, size and time) and
+the view, so that no figure is made from another network's vectors or another picture. A picture by URL is taken for the
+same as long as its address is. Labels and texts are not kept: they are read anew each time.
 """
 
 from __future__ import annotations
 
 import hashlib
+import os
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
@@ -17,14 +19,16 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 
-from catalog.pictures import decode, to_input
+from catalog.errors import MalformedError, ShopcamError
+from catalog.pictures import load_input
 from catalog.reader import read_queries
 from catalog.rows import Box, Product
+from catalog.sources import fetch
 from catalog.terminal import console, progress
 from export.networks import PhotoNetworks
 from export.onnx_runtime import OnnxRuntimeNetworks
+from index_builder.views import views_of
 
 CACHE = Path(".cache/benchmarks/outputs")
 BATCH = 16
@@ -32,11 +36,16 @@ DECODERS = 2
 
 
 class View(StrEnum):
-    """What of a photo the networks see. CENTER is the middle square of 0.8 of each side."""
+    """What of a photo the networks see: one of the views that galleries and the service average over, in order."""
 
     PLAIN = "plain"
     MIRRORED = "mirrored"
     CENTER = "center"
+
+    @property
+    def place(self) -> int:
+        """Its number among the product's views, from 0."""
+        return list(View).index(self)
 
 
 @dataclass(frozen=True)
@@ -98,7 +107,8 @@ def outputs_of(
 ) -> Outputs:
     """Return what a repository's networks answer for the main picture of each row of `splits`, from disk where kept.
 
-    `boxes` crops each photo to its box, as a shopper who draws one does.
+    `boxes` crops each photo to its box, as a shopper who draws one does. Raises `MalformedError` for a picture that
+    cannot be used.
     """
     networks = OnnxRuntimeNetworks(repository, threads=threads)
     try:
@@ -138,17 +148,14 @@ def _run(
 
 
 def load_view(row: Product, folder: Path, *, size_px: int, view: View, boxes: bool = False) -> NDArray[np.uint8]:
-    """Return one photo as the networks take it, uint8 [S, S, 3]."""
+    """Return one photo (a path or a URL) as the networks take it, uint8 [S, S, 3]; `MalformedError` names a bad one."""
     box = Box(*row.box) if boxes and row.box is not None else None
-    data = (folder / row.image).read_bytes()
-    opened = decode(data, min_side_px=size_px, box=box)
-    if view is View.CENTER and box is None:
-        width, height = opened.width_px, opened.height_px
-        box = Box(0.1 * width, 0.1 * height, 0.9 * width, 0.9 * height)
-    if view is View.MIRRORED:
-        pixels = np.asarray(Image.fromarray(to_input(opened, size_px=size_px, box=box)))[:, ::-1]
-        return np.ascontiguousarray(pixels)
-    return to_input(opened, size_px=size_px, box=box)
+    try:
+        pixels, _ = load_input(fetch(row.image, base=folder), size_px=size_px, box=box)
+    except ShopcamError as error:
+        raise MalformedError(f"image '{row.image}' cannot be used: {error}") from error
+    seen: NDArray[np.uint8] = views_of(pixels, view.place + 1)[view.place]
+    return seen
 
 
 def _ahead(
@@ -170,17 +177,25 @@ def _key(repository: Path, catalog: Path, rows: Sequence[Product], *, view: View
     for config in sorted(repository.glob("*/config.pbtxt")):
         hasher.update(config.read_bytes())
     for row in rows:
-        size_bytes = (catalog.parent / row.image).stat().st_size
-        hasher.update(f"{row.image} {size_bytes} {row.box if boxes else None}\n".encode())
+        hasher.update(f"{_identity(row.image, catalog.parent)} {row.box if boxes else None}\n".encode())
     hasher.update(f"{view} {boxes}".encode())
     return hasher.hexdigest()[:24]
+
+
+def _identity(image: str, folder: Path) -> str:
+    """Return what tells a picture from another one that lay, or lies, under the same name."""
+    path = folder / image
+    if "://" in image or not path.is_file():
+        return image
+    about = path.stat()
+    return f"{path.resolve()} {about.st_size} {about.st_mtime_ns}"
 
 
 def _keep(
     file: Path, embedding: NDArray[np.float32], probabilities: NDArray[np.float32], pooled: NDArray[np.float32]
 ) -> None:
     file.parent.mkdir(parents=True, exist_ok=True)
-    temporary = file.with_suffix(".tmp")
+    temporary = file.with_suffix(f".{os.getpid()}.tmp")
     with temporary.open("wb") as opened:
         np.savez(opened, embedding=embedding, probabilities=probabilities, pooled=pooled)
     temporary.replace(file)

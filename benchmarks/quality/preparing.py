@@ -2,12 +2,16 @@
 
 A recipe is a list of commands that a user could type. It is run for a variant of the data: the whole training split
 (`TRAIN`), that split without one look of each label (`fold_variant`), or without half of the labels (`unseen_variant`).
-A command is skipped when what it makes is there, and refused when that was made by another command.
+
+A command is skipped when what it makes is there, and refused when that was made otherwise. What it was made of is
+written beside it (a stamp): all commands so far, and hashes of what they read. What has no stamp was made by hand; it
+stays as long as it is not older than the files it is made of.
 """
 
 from __future__ import annotations
 
 import csv
+import io
 import json
 import os
 import shlex
@@ -16,6 +20,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from benchmarks.artifacts import run
+from benchmarks.quality.ingredients import data_read, files_read, told
 from catalog.errors import NotFoundError, NotReadyError
 from catalog.reader import load_catalog
 from catalog.rows import Product
@@ -25,6 +30,8 @@ RUNS = Path("runs")
 HELD = "fold{}"
 SEEN, UNSEEN = "seen", "unseen"
 ICONIC = "iconic"
+# A stamp that no history equals, so that a run that is stopped here is not taken for whole the next time.
+STALE = "to be made anew: what comes before it was made anew\n"
 
 
 @dataclass(frozen=True)
@@ -124,23 +131,32 @@ class Shared:
         return Variant(self.catalog)
 
 
-def prepare(recipe: Recipe, shared: Shared, variant: Variant | None = None, *, runs: Path = RUNS) -> Prepared:
-    """Run the commands whose outcome is missing; raises `NotReadyError` for a failure or another command's outcome."""
+def prepare(
+    recipe: Recipe, shared: Shared, variant: Variant | None = None, *, runs: Path = RUNS, anew: bool = False
+) -> Prepared:
+    """Run the commands whose outcome is missing, and all that follow one that was run.
+
+    What was made by other commands, or of other data, is made `anew` or refused. Raises `NotReadyError` then, and for a
+    command that fails.
+    """
     variant = variant or shared.train
     values = _values(recipe, shared, variant, runs)
+    targets = [Path(step.makes.format(**values)) for step in recipe.steps]
     history = ""
     fresh = False  # what comes after a new run must be made anew too
-    for step, arguments in zip(recipe.steps, commands(recipe, shared, variant, runs=runs), strict=True):
-        target = Path(step.makes.format(**values))
-        history += f"python -m {shlex.join(arguments)}\n"
-        if fresh or not target.exists():
-            run(*arguments)
-            fresh = True
-            if not target.exists():
-                raise NotReadyError(f"`python -m {shlex.join(arguments)}` did not make {target}")
-            _stamp(target).write_text(history, encoding="utf-8")
-        else:
-            _check_stamp(target, history)
+    for place, arguments in enumerate(commands(recipe, shared, variant, runs=runs)):
+        target = targets[place]
+        history += told(arguments)
+        if not fresh and _is_current(target, arguments, history, anew=anew):
+            continue
+        for later in targets[place:]:
+            if later.exists():
+                _write(_stamp(later), STALE)
+        run(*arguments)
+        fresh = True
+        if not target.exists():
+            raise NotReadyError(f"`python -m {shlex.join(arguments)}` did not make {target}")
+        _write(_stamp(target), history)
     return Prepared(recipe, variant, Path(recipe.repository.format(**values)), Path(recipe.record.format(**values)))
 
 
@@ -148,6 +164,11 @@ def commands(recipe: Recipe, shared: Shared, variant: Variant | None = None, *, 
     """Return the commands of a recipe as arguments after `python -m`: what identifies a figure made with it."""
     values = _values(recipe, shared, variant or shared.train, runs)
     return [[part.format(**values) for part in shlex.split(step.command)] for step in recipe.steps]
+
+
+def ingredients(recipe: Recipe, shared: Shared, variant: Variant | None = None, *, runs: Path = RUNS) -> list[object]:
+    """Return the commands of a recipe, each with the hashes of the data it reads: what a figure depends on."""
+    return [[arguments, data_read(arguments)] for arguments in commands(recipe, shared, variant, runs=runs)]
 
 
 def fold_variant(shared: Shared, fold: Sequence[int], number: int, *, looks: int, runs: Path = RUNS) -> Variant:
@@ -192,29 +213,43 @@ def _values(recipe: Recipe, shared: Shared, variant: Variant, runs: Path) -> dic
 
 
 def _write_catalog(path: Path, source: Path, rows: Sequence[Product], splits: Sequence[str]) -> Path:
-    """Write the rows under other split names; pictures stay where they are."""
+    """Write the rows under other split names; pictures stay where they are, and so does a file that is right."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_suffix(".tmp")
     columns = ("product_id", "image", "title", "category_path", "description", "label", "cluster", "split")
-    with temporary.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, columns)
-        writer.writeheader()
-        for row, split in zip(rows, splits, strict=True):
-            image = os.path.relpath(source.parent / row.image, path.parent)
-            cells = {name: getattr(row, name) or "" for name in columns}
-            writer.writerow({**cells, "image": image, "split": split})
-    temporary.replace(path)
+    text = io.StringIO()
+    writer = csv.DictWriter(text, columns)
+    writer.writeheader()
+    for row, split in zip(rows, splits, strict=True):
+        image = os.path.relpath(source.parent / row.image, path.parent)
+        cells = {name: getattr(row, name) or "" for name in columns}
+        writer.writerow({**cells, "image": image, "split": split})
+    if not path.is_file() or path.read_bytes() != text.getvalue().encode():
+        _write(path, text.getvalue())
     return path
+
+
+def _is_current(target: Path, arguments: Sequence[str], history: str, *, anew: bool) -> bool:
+    """Whether what is there is what the commands would make; `NotReadyError` for what is to be refused."""
+    stamp = _stamp(target)
+    if not target.exists():
+        return False
+    if not stamp.is_file():
+        made = target.stat().st_mtime_ns
+        return all(path.stat().st_mtime_ns <= made for path in files_read(arguments))
+    written = stamp.read_text(encoding="utf-8")
+    if written not in (history, STALE) and not anew:
+        raise NotReadyError(
+            f"{target.parent} was made by other commands or of other data than the recipe says now (see {stamp}); "
+            "remove that folder and run this again"
+        )
+    return written == history
 
 
 def _stamp(target: Path) -> Path:
     return target.with_name(f".{target.name}.command")
 
 
-def _check_stamp(target: Path, history: str) -> None:
-    """Refuse what other commands made: a figure would carry the wrong recipe. What has no stamp was made by hand."""
-    if _stamp(target).is_file() and _stamp(target).read_text(encoding="utf-8") != history:
-        raise NotReadyError(
-            f"{target.parent} was made by other commands than the recipe says now (see {_stamp(target)}); "
-            "remove that folder and run this again"
-        )
+def _write(path: Path, text: str) -> None:
+    temporary = path.with_name(f"{path.name}.{os.getpid()}.tmp")
+    temporary.write_bytes(text.encode())
+    temporary.replace(path)

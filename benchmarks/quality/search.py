@@ -138,39 +138,52 @@ def query_text(probabilities: Floats, table: Floats, *, mode: LabelMode, confide
     return np.where(probabilities.max(axis=1, keepdims=True) >= confidence, text, 0.0).astype(np.float32)
 
 
-def search(arm: Arm, scene: Scene, choice: Choice, *, top_k: int = TOP_K) -> Ranked:
-    """Search the gallery for every query as the arm says."""
+def search(arm: Arm, scene: Scene, choice: Choice, *, top_k: int = TOP_K, expand: int = 0) -> Ranked:
+    """Search the gallery for every query as the arm says; `expand` as in `Gallery.search`."""
     parts = vectors_of(arm, scene, choice)
-    ask = searcher(arm, parts, choice, top_k=top_k)
+    ask = searcher(arm, parts, choice, top_k=top_k, expand=expand)
     rows = ask(parts.query_image, parts.query_text)
     return Ranked(arm, choice, rows, _median_ms(ask, parts))
 
 
 def searcher(
-    arm: Arm, parts: Vectors, choice: Choice, *, top_k: int = TOP_K
+    arm: Arm, parts: Vectors, choice: Choice, *, top_k: int = TOP_K, expand: int = 0
 ) -> Callable[[Floats, Floats], NDArray[np.int64]]:
-    """Return the function (image [B, D_I], text [B, D_T]) -> rows [B, top_k] of an arm over its gallery."""
+    """Return the function (image [B, D_I], text [B, D_T]) -> rows [B, top_k] of an arm over its gallery.
+
+    Raises ValueError for query expansion of an arm that merges two searches.
+    """
     count = len(parts.image)
     if arm.merge is not None:
+        if expand:
+            raise ValueError(f"arm {arm.name} merges two searches, which are not expanded")
         depth = min(max(DEPTH, top_k), count)
         apart = SequentialSearcher(parts.image, parts.text, depth=depth, constant=choice.constant)
         return partial(apart.search, merge=arm.merge, top_k=min(top_k, depth))
-    recipe = choose_recipe("Flat", count=count)
     with_text = parts.text.shape[1] > 0
-    index = make_index(fuse_gallery(parts.image, parts.text, default_weight=STORED_WEIGHT), recipe)
+    one_shot = one_shot_searcher(parts, recipe="Flat")
+    weight = choice.weight if with_text else 0.0
+
+    def ask(image: Floats, text: Floats) -> NDArray[np.int64]:
+        asked = text if with_text else None
+        if expand:
+            image = one_shot.expand(image, asked, weight=weight, count=expand)
+        return one_shot.search(image, asked, weight=weight, top_k=top_k).rows
+
+    return ask
+
+
+def one_shot_searcher(parts: Vectors, *, recipe: str) -> Searcher:
+    """Return the product's own searcher over an arm's gallery, each row a product; recipes are those of a build."""
+    chosen = choose_recipe(recipe, count=len(parts.image))
+    index = make_index(fuse_gallery(parts.image, parts.text, default_weight=STORED_WEIGHT), chosen)
     stored = Parts(
         np.hstack([unit(parts.image), parts.text]).astype(np.float32),
         parts.image.shape[1],
         has_text=np.asarray(parts.text.any(axis=1), bool),
-        products=np.arange(count),
+        products=np.arange(len(parts.image)),
     )
-    one_shot = Searcher(index, stored, recipe=recipe, default_weight=STORED_WEIGHT)
-    weight = choice.weight if with_text else 0.0
-
-    def ask(image: Floats, text: Floats) -> NDArray[np.int64]:
-        return one_shot.search(image, text if with_text else None, weight=weight, top_k=top_k).rows
-
-    return ask
+    return Searcher(index, stored, recipe=chosen, default_weight=STORED_WEIGHT)
 
 
 def figures(ranked: Ranked, scene: Scene) -> Figures:

@@ -63,9 +63,9 @@ def choices(
     """Return what held-out looks of a catalog choose for each arm, by name; no query photo is looked at.
 
     Labels of a held-out look come from a linear probe on the others' pooled features, which knows too much where the
-    network was trained on these very photos. The probe's temperature says nothing of the network's own probabilities,
-    which are taken as they are. Raises `MalformedError` where rows lack a label that the network knows, or a label has
-    fewer than `LEAST` rows.
+    network was trained on these very photos. The probe's temperature would say nothing of the network's probabilities,
+    so both are taken as they are. Raises `MalformedError` where rows lack a label that the network knows, or a label
+    has fewer than `LEAST` rows.
     """
     strangers = sorted(set(gallery.truth) - set(gallery.labels))
     if strangers:
@@ -76,7 +76,7 @@ def choices(
     if count < LEAST:
         raise MalformedError(f"label '{label}' has {count} rows, at least {LEAST} are needed to choose by folds")
     scenes = probe_scenes(gallery, shifted_folds(gallery.embedding, gallery.truth), words, cache=cache)
-    chosen = {arm.name: replace(choose(arm, scenes).choice, temperature=1.0) for arm in arms}
+    chosen = {arm.name: choose(arm, scenes, temperature=1.0).choice for arm in arms}
     for arm in arms:
         if arm.with_text:
             console.print(f"[dim]{arm.name}: {in_words(arm, chosen[arm.name])}[/dim]", highlight=False)

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks.quality.search import Vectors
+from benchmarks.quality.search import Vectors, one_shot_searcher
 from benchmarks.quality.sequential import Merge, SequentialSearcher
 from catalog.terminal import progress
 from export.onnx_runtime import OnnxRuntimeNetworks
@@ -103,27 +103,25 @@ def tiled(parts: Vectors, *, rows: int = ROWS, noise: float = 0.05, seed: int = 
     return replace(parts, image=image, text=parts.text[chosen])
 
 
-def sequential_times(parts: Vectors, *, weight: float, recipe: str = "Flat", rounds: int = ROUNDS) -> Times:
+def sequential_times(parts: Vectors, *, weight: float, recipe: str = "auto", rounds: int = ROUNDS) -> Times:
     """One-shot search of an arm's parts against two searches and their merge, by each way to merge.
 
-    The same recipe and search parameters for both image indexes, one query at a time, one thread: "one-shot" and the
-    values of `Merge`. All return rows only.
+    Each side goes from the two parts of one query to its ranked rows, one thread: "one-shot" fuses them, searches the
+    index and ranks the candidates by exact scores, as the product does; the values of `Merge` search two indexes and
+    merge or re-rank the lists. The recipe and search parameters are those of the fused and of the image index.
     """
-    chosen = choose_recipe(recipe, count=len(parts.image))
-    index = make_index(fuse_gallery(parts.image, parts.text, default_weight=1.0), chosen)
-    fused = fuse_query(parts.query_image, parts.query_text, weight=weight, default_weight=1.0)
+    together = one_shot_searcher(parts, recipe=recipe)
     apart = SequentialSearcher(parts.image, parts.text, recipe=recipe)
 
+    def query(number: int) -> tuple[Floats, Floats]:
+        place = number % len(parts.query_image)
+        return parts.query_image[place : place + 1], parts.query_text[place : place + 1]
+
     def one_shot(number: int) -> object:
-        query = fused[number % len(fused)][None]
-        return find_rows(index, query, count=TOP_K, parameters=chosen.search_parameters, threads=1)
+        return together.search(*query(number), weight=weight, top_k=TOP_K)
 
     def merged(merge: Merge) -> Callable[[int], object]:
-        def ask(number: int) -> object:
-            place = slice(number % len(fused), number % len(fused) + 1)
-            return apart.search(parts.query_image[place], parts.query_text[place], merge=merge, top_k=TOP_K)
-
-        return ask
+        return lambda number: apart.search(*query(number), merge=merge, top_k=TOP_K)
 
     sides = {"one-shot": one_shot, **{merge.value: merged(merge) for merge in Merge}}
     return interleave(sides, rounds=rounds, description=f"one-shot and sequential search, {recipe}")

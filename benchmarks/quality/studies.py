@@ -1,7 +1,7 @@
 """What was tried besides the main table in, a result file a study out; a study goes on where it was stopped.
 
-A study is a list of cells. A cell's settings (commands, names, seeds) are hashed into its row, and a row whose result
-file has the same hash is not measured again.
+A study is a list of cells. A cell's settings (commands, names, seeds, hashes of the data) are hashed into its row, and
+a row whose result file has the same hash is not measured again.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from benchmarks.quality.arms import BEST
 from benchmarks.quality.bench import GroceryBench
 from benchmarks.quality.extras import Extra, extras_of, measure_extra
 from benchmarks.quality.main_table import TWO_STEP, TWO_STEP_RESULT
-from benchmarks.quality.preparing import RUNS, Recipe, Shared, commands, prepare
+from benchmarks.quality.preparing import RUNS, Recipe, Shared, ingredients, prepare
 from benchmarks.quality.recipes import FROZEN, FUSED, LOSS_RECIPES, POOLING_RECIPES, STUDY_RECIPES
 from benchmarks.results import RESULTS, Row, Target, publish
 from catalog.errors import NotReadyError
@@ -155,7 +155,7 @@ def _accuracy_cell(name: str, recipe: Recipe, shared: Shared, runs: Path) -> Cel
         made = prepare(recipe, shared, runs=runs)
         return Row(name, 100 * last_accuracy(made.record), "%")
 
-    return Cell(name, commands(recipe, shared, runs=runs), measure)
+    return Cell(name, ingredients(recipe, shared, runs=runs), measure)
 
 
 def _unseen_study(bench: GroceryBench, recipes: Mapping[str, Recipe], *, name: str, title: str) -> Study:
@@ -166,7 +166,7 @@ def _unseen_study(bench: GroceryBench, recipes: Mapping[str, Recipe], *, name: s
             score = bench.unseen(recipe)
             return Row(what, 100 * score.mean, "%", note=f"spread over draws {100 * score.spread:.1f}")
 
-        return Cell(what, commands(recipe, bench.shared, variant), measure)
+        return Cell(what, ingredients(recipe, bench.shared, variant), measure)
 
     cells = [cell(f"{what}: unseen clusters Top-4", recipe) for what, recipe in recipes.items()]
     return Study(name, f"{title}, Top-4 accuracy on unseen clusters", cells)

@@ -49,3 +49,15 @@ def color_shop(tmp_path_factory: pytest.TempPathFactory) -> ColorShop:
     networks.write(folder / "models")
     train_words_from_catalogs([catalog], out=folder / "words", dim=8, bucket=200, min_count=1, epochs=20, seed=1)
     return ColorShop(catalog, folder / "models", WordModel.load(folder / "words"), networks)
+
+
+@pytest.fixture
+def shared_folder(color_shop: ColorShop, tmp_path: Path) -> Path:
+    """A folder of real photos and weights, as the benchmarks ask for one, with the color shop in it."""
+    folder = tmp_path / "shared"
+    for name in ("data/clothing/catalog.csv", "data/text/products.csv", "weights/googlenet-imagenet.onnx"):
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(b"")
+    (folder / "data/grocery").symlink_to(color_shop.catalog.parent)
+    return folder

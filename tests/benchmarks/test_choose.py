@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 
 from benchmarks.quality.arms import ARMS
+from benchmarks.quality.bench import GroceryBench
 from benchmarks.quality.choose import best_temperature, choose, probe_scenes
 from benchmarks.quality.folds import contiguous_folds
-from benchmarks.quality.outputs import Outputs, outputs_of
+from benchmarks.quality.outputs import Outputs, View, outputs_of
 from benchmarks.quality.search import Scene
 from catalog.rows import Product
 from index_builder.manifest import LabelMode
@@ -63,6 +64,25 @@ def test_the_threshold_lies_between_right_and_wrong_labels():
     chosen = choose(arm, [scene])
     confidence = scene.queries.at_temperature(chosen.choice.temperature).probabilities.max(axis=1)
     assert confidence[30:].max() < chosen.choice.confidence <= confidence[:30].min()
+
+
+def test_at_a_given_temperature_weight_and_threshold_belong_to_it():
+    """Unsure labels of the scene are 0.4 probable; at temperature 4 that is 0.4^(1/4) / (0.4^(1/4) + 2 0.3^(1/4))."""
+    arm, scene = replace(ONE_HOT, abstain=True), make_scene(sure_and_right=False)
+    plain, flat = (choose(arm, [scene], temperature=value).choice for value in (1.0, 4.0))
+    assert (plain.temperature, flat.temperature) == (1.0, 4.0)
+    assert 0.4 < plain.confidence == 0.45
+    assert 0.4**0.25 / (0.4**0.25 + 2 * 0.3**0.25) < flat.confidence == 0.35
+
+
+def test_networks_without_folds_keep_their_temperature_from_the_beginning(shared_folder):
+    bench = GroceryBench(shared_folder)
+    scenes = [make_scene(sure_and_right=False)]
+    arm = replace(ONE_HOT, abstain=True, recipe="separate")
+    bench._scenes["frozen", View.PLAIN] = scenes
+    assert bench.choice(arm) == choose(arm, scenes, temperature=1.0).choice
+    frozen = replace(arm, name="frozen-with-text", recipe="frozen")
+    assert bench.chosen(frozen).choice == choose(frozen, scenes).choice
 
 
 def test_abstaining_that_gains_nothing_is_not_chosen():

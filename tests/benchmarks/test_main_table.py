@@ -3,11 +3,13 @@
 import numpy as np
 import pytest
 
+from benchmarks.quality import speed
 from benchmarks.quality.arms import ARMS
 from benchmarks.quality.bench import Measured
 from benchmarks.quality.choose import Chosen, in_words
-from benchmarks.quality.main_table import chosen_by_folds
+from benchmarks.quality.main_table import _arm_rows, chosen_by_folds, search_time_rows
 from benchmarks.quality.search import Choice, Figures, Ranked
+from benchmarks.quality.sequential import Merge
 
 
 def measured(name: str, counts: list[int]) -> Measured:
@@ -15,7 +17,7 @@ def measured(name: str, counts: list[int]) -> Measured:
     arm, choice = ARMS[name], Choice(weight=2.0)
     rows = np.zeros((1, 10), np.int64)
     figures = Figures(0, 0, 0, 0, 0, 0, np.zeros(1))
-    return Measured(arm, Chosen(choice, {2.0: np.array(counts)}, {}), Ranked(arm, choice, rows, 0.0), figures)
+    return Measured(arm, Chosen(choice, {2.0: np.array(counts)}, {}), Ranked(arm, choice, rows, 0.0), figures, 1234)
 
 
 def test_the_arm_with_the_best_mean_on_folds_wins_and_the_first_of_equal_ones():
@@ -32,3 +34,21 @@ def test_a_choice_in_words():
     soft = in_words(ARMS["soft"], Choice(weight=4, temperature=0.7, confidence=0.2))
     assert soft == "weight 4, temperature 0.7, no text below confidence 0.2"
     assert in_words(ARMS["sequential-rrf"], Choice(constant=10)) == "constant 10, temperature 1"
+
+
+def test_the_plain_case_of_the_search_time_is_the_index_of_a_build_and_comes_first():
+    seconds = {"one-shot": 0.002, "reciprocal-rank": 0.004, "image-first": 0.001, "text-first": 0.002}
+    rows = search_time_rows({"auto": speed.Times(seconds), "HNSW32": speed.Times({**seconds, "one-shot": 0.001})})
+    plain, *others = rows
+    assert (plain.name, plain.value, plain.ok) == ("one-shot over sequential search time", pytest.approx(0.5), True)
+    assert plain.note.startswith("2.00 and 4.00 ms; Flat, which --recipe auto takes at 20,000 rows, one thread;")
+    assert {row.name.removeprefix(f"{plain.name}, "): (row.value, row.target) for row in others} == {
+        "Flat, image-first": (pytest.approx(2), None),
+        "Flat, text-first": (pytest.approx(1), None),
+        **{f"HNSW32, {merge}": (pytest.approx(0.001 / seconds[merge]), None) for merge in Merge},
+    }
+
+
+def test_the_time_of_a_query_says_among_how_many_rows():
+    notes = {row.name: row.note for row in _arm_rows({"soft": measured("soft", [5])})}
+    assert notes["soft: ms per query"] == "search alone, 1,234 rows, one thread"

@@ -1,5 +1,7 @@
 """Recipes run their commands once, in order, and refuse what other commands made; real commands on a tiny catalog."""
 
+import os
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -7,6 +9,7 @@ import onnx
 import pytest
 
 from benchmarks.quality import preparing
+from benchmarks.quality.ingredients import told
 from benchmarks.quality.preparing import (
     Prepared,
     Recipe,
@@ -15,6 +18,7 @@ from benchmarks.quality.preparing import (
     Variant,
     commands,
     fold_variant,
+    ingredients,
     prepare,
     unseen_variant,
 )
@@ -37,13 +41,8 @@ RECIPE = Recipe(
 
 
 @pytest.fixture
-def shared(color_shop, tmp_path) -> Shared:
-    for name in ("data/clothing/catalog.csv", "data/text/products.csv", "weights/googlenet-imagenet.onnx"):
-        path = tmp_path / "shared" / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(b"")
-    (tmp_path / "shared/data/grocery").symlink_to(color_shop.catalog.parent)
-    return Shared(tmp_path / "shared")
+def shared(shared_folder) -> Shared:
+    return Shared(shared_folder)
 
 
 def test_commands_run_once_and_in_order(shared: Shared, tmp_path):
@@ -57,7 +56,7 @@ def test_commands_run_once_and_in_order(shared: Shared, tmp_path):
 
 def test_what_other_commands_made_is_refused(shared: Shared, tmp_path):
     prepare(RECIPE, shared, runs=tmp_path)
-    with pytest.raises(NotReadyError, match="was made by other commands than the recipe says now"):
+    with pytest.raises(NotReadyError, match="was made by other commands or of other data than the recipe says now"):
         prepare(RECIPE.seeded(2), shared, runs=tmp_path)
 
 
@@ -69,6 +68,110 @@ def test_what_follows_a_step_made_anew_is_made_anew(shared: Shared, tmp_path):
         file.unlink()
     prepare(RECIPE, shared, runs=tmp_path)
     assert later.stat().st_mtime_ns > before
+
+
+@pytest.fixture
+def own_shop(shared: Shared, color_shop) -> Shared:
+    """The same, with photos that may be changed."""
+    (shared.folder / "data/grocery").unlink()
+    shutil.copytree(color_shop.catalog.parent, shared.folder / "data/grocery")
+    return shared
+
+
+def test_other_data_is_refused_though_the_commands_are_the_same(own_shop: Shared, tmp_path):
+    runs = tmp_path / "runs"
+    prepare(RECIPE, own_shop, runs=runs)
+    text = own_shop.catalog.read_bytes()
+    own_shop.catalog.write_bytes(text.replace(b"A red tile", b"A crimson tile"))
+    with pytest.raises(NotReadyError, match="of other data than the recipe says now"):
+        prepare(RECIPE, own_shop, runs=runs)
+    own_shop.catalog.write_bytes(text)  # its bytes count, not its time
+    prepare(RECIPE, own_shop, runs=runs)
+
+
+def test_other_folds_are_refused_and_the_same_ones_are_not(shared: Shared, tmp_path):
+    rows = len(load_catalog(shared.catalog, splits=["train"]).products)
+    for shift, refused in ((0, False), (0, False), (1, True)):
+        fold = [(number + shift) % 3 for number in range(rows)]
+        variant = fold_variant(shared, fold, 1, looks=3, runs=tmp_path)
+        if not refused:
+            prepare(RECIPE, shared, variant, runs=tmp_path)
+            continue
+        with pytest.raises(NotReadyError, match="of other data"):
+            prepare(RECIPE, shared, variant, runs=tmp_path)
+
+
+def test_a_command_is_told_with_what_it_reads(own_shop: Shared, tmp_path):
+    run = tmp_path / "run"
+    run.mkdir()
+    (run / "run.json").write_text("{}")
+    arguments = ["training", "embedder", "--weights", str(own_shop.weights), "--catalog", str(own_shop.catalog)]
+    arguments += ["--init", str(run), "--out", str(tmp_path)]
+    words = ["training", "words", "--catalog", str(own_shop.catalog)]
+    export = ["export", "embedder", "--checkpoint", str(run), "--repository", "models"]
+    before = [told(one) for one in (arguments, words, export)]
+
+    def changed() -> list[bool]:
+        return [told(one) != old for one, old in zip((arguments, words, export), before, strict=True)]
+
+    assert changed() == [False, False, False]
+    photo = own_shop.catalog.parent / "red-0.png"
+    photo.write_bytes(photo.read_bytes() + b"!")
+    assert changed() == [True, False, False]  # word vectors are made of texts
+    photo.write_bytes(photo.read_bytes()[:-1])
+    (run / "run.json").write_text('{"trained": "again"}')
+    assert changed() == [True, False, True]
+    (run / "run.json").write_text("{}")
+    own_shop.weights.write_bytes(b"other")
+    assert changed() == [True, False, False]
+
+
+def test_settings_of_a_study_change_with_the_data(own_shop: Shared):
+    before = ingredients(STUDY_RECIPES["one-step-grocery"], own_shop)
+    assert before == ingredients(STUDY_RECIPES["one-step-grocery"], own_shop)
+    own_shop.weights.write_bytes(b"other")
+    assert before != ingredients(STUDY_RECIPES["one-step-grocery"], own_shop)
+
+
+def test_what_was_to_be_made_anew_is_so_after_an_interruption(shared: Shared, tmp_path, monkeypatch):
+    prepare(RECIPE, shared, runs=tmp_path)
+    later = tmp_path / "grocery-more-words/words.json"
+    before = later.stat().st_mtime_ns
+    shutil.rmtree(tmp_path / "grocery-words")
+    real = preparing.run
+
+    def stopped(*arguments: str) -> None:
+        if arguments[-1].endswith("more-words"):
+            raise KeyboardInterrupt
+        real(*arguments)
+
+    monkeypatch.setattr(preparing, "run", stopped)
+    with pytest.raises(KeyboardInterrupt):
+        prepare(RECIPE, shared, runs=tmp_path)
+    monkeypatch.setattr(preparing, "run", real)
+    prepare(RECIPE, shared, runs=tmp_path)
+    assert later.stat().st_mtime_ns > before
+
+
+def test_what_was_made_by_hand_stays_unless_it_is_older_than_its_data(own_shop: Shared, tmp_path):
+    one = replace(RECIPE, steps=RECIPE.steps[:1])
+    made = tmp_path / "runs/grocery-words/words.json"
+    made.parent.mkdir(parents=True)
+    made.write_text("by hand")
+    prepare(one, own_shop, runs=tmp_path / "runs")
+    assert made.read_text() == "by hand"
+    after = made.stat().st_mtime_ns + 1_000_000_000
+    os.utime(own_shop.catalog, ns=(after, after))
+    prepare(one, own_shop, runs=tmp_path / "runs")
+    assert made.read_text() != "by hand"
+
+
+def test_other_commands_outcome_is_made_anew_where_that_is_asked(shared: Shared, tmp_path):
+    prepare(RECIPE, shared, runs=tmp_path)
+    made = prepare(RECIPE.seeded(2), shared, runs=tmp_path, anew=True).record
+    before = made.stat().st_mtime_ns
+    prepare(RECIPE.seeded(2), shared, runs=tmp_path)
+    assert made.stat().st_mtime_ns == before
 
 
 def test_a_command_that_fails_is_named(shared: Shared, tmp_path):

@@ -1,6 +1,11 @@
 """Arms on arrays against brute force, and the same answers as a gallery that `index_builder` builds."""
 
+import os
+import threading
+from collections.abc import Iterator
 from dataclasses import replace
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +17,7 @@ from benchmarks.quality.choose import choose, probe_scenes
 from benchmarks.quality.folds import shifted_folds
 from benchmarks.quality.live import evaluate_live
 from benchmarks.quality.outputs import Outputs, View, load_view, outputs_of
-from benchmarks.quality.search import Choice, Scene, figures, query_text, relevance, search, vectors_of
+from benchmarks.quality.search import Choice, Scene, figures, query_text, relevance, search, searcher, vectors_of
 from benchmarks.quality.sequential import Merge
 from benchmarks.quality.shop import evaluate_arms
 from catalog.errors import MalformedError, NotFoundError
@@ -21,6 +26,7 @@ from export.onnx_runtime import OnnxRuntimeNetworks
 from index_builder.build import build_gallery
 from index_builder.manifest import LabelMode, TextVector
 from index_builder.store import open_store
+from index_builder.views import views_of
 from tests.tiny_repository import COLORS
 
 PROBABILITIES = np.array([[0.7, 0.2, 0.1], [0.1, 0.4, 0.5]], np.float32)
@@ -34,12 +40,29 @@ def scene(color_shop, tmp_path_factory) -> Scene:
     return Scene(*sides, color_shop.words)
 
 
+@pytest.fixture
+def served_folder(color_shop) -> Iterator[str]:
+    """The shop's pictures over HTTP; its address."""
+    handler = partial(SimpleHTTPRequestHandler, directory=str(color_shop.catalog.parent))
+    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        yield f"http://127.0.0.1:{server.server_port}"
+        server.shutdown()
+        thread.join()
+
+
 def test_hard_soft_and_abstaining_text_by_hand():
     assert np.array_equal(query_text(PROBABILITIES, TABLE, mode=LabelMode.HARD), TABLE[[0, 2]])
     soft = [[0.7 + 0.1 * 0.6, 0.2 + 0.1 * 0.8], [0.1 + 0.5 * 0.6, 0.4 + 0.5 * 0.8]]
     assert query_text(PROBABILITIES, TABLE, mode=LabelMode.SOFT) == pytest.approx(np.array(soft))
     unsure = query_text(PROBABILITIES, TABLE, mode=LabelMode.SOFT, confidence=0.6)
     assert unsure == pytest.approx(np.array([soft[0], [0, 0]]))
+
+
+def two_photos() -> Outputs:
+    rows = tuple(Product(product_id=str(number), image="x", label="a") for number in range(2))
+    return Outputs(rows, ("a", "b", "c"), np.eye(2, dtype=np.float32), PROBABILITIES, np.eye(2, dtype=np.float32))
 
 
 def test_temperature_is_softmax_of_scaled_logits():
@@ -68,7 +91,47 @@ def test_views_mirror_and_crop(color_shop):
     row, folder = Product(product_id="red-0", image="red-0.png"), color_shop.catalog.parent
     plain = load_view(row, folder, size_px=32, view=View.PLAIN)
     assert np.array_equal(load_view(row, folder, size_px=32, view=View.MIRRORED), plain[:, ::-1])
-    assert load_view(row, folder, size_px=32, view=View.CENTER).shape == plain.shape
+    assert np.array_equal(load_view(row, folder, size_px=32, view=View.CENTER), views_of(plain, 3)[2])
+
+
+def test_a_picture_by_url_is_seen_as_the_file_is(color_shop, served_folder, tmp_path):
+    catalog = tmp_path / "urls.csv"
+    catalog.write_text(f"image,label\n{served_folder}/red-0.png,red\n{served_folder}/blue-1.png,blue\n")
+    got = outputs_of(color_shop.repository, catalog, None, cache=tmp_path)
+    local = tmp_path / "files.csv"
+    local.write_text(
+        "image,label\n" + "".join(f"{color_shop.catalog.parent}/{name}.png,red\n" for name in ("red-0", "blue-1"))
+    )
+    assert np.array_equal(got.embedding, outputs_of(color_shop.repository, local, None, cache=tmp_path).embedding)
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"), [(b"no picture", "cannot be used: "), (None, "does not exist or is not a file")]
+)
+def test_a_picture_that_cannot_be_used_is_named(color_shop, tmp_path, content: bytes | None, reason: str):
+    if content is not None:
+        (tmp_path / "broken.jpg").write_bytes(content)
+    catalog = tmp_path / "catalog.csv"
+    catalog.write_text("image,label\nbroken.jpg,red\n")
+    with pytest.raises(MalformedError, match=rf"^image 'broken\.jpg' .*{reason}"):
+        outputs_of(color_shop.repository, catalog, None, cache=tmp_path)
+
+
+def test_a_picture_replaced_by_one_of_the_same_size_is_seen_anew(color_shop, tmp_path):
+    catalog, photo = tmp_path / "catalog.csv", tmp_path / "photo.bmp"
+    catalog.write_text("image,label\nphoto.bmp,red\n")
+    embeddings = []
+    for place, color in enumerate(("red", "blue")):
+        Image.new("RGB", (32, 32), color).save(photo)
+        os.utime(photo, ns=(place * 10**9, place * 10**9))
+        embeddings.append(outputs_of(color_shop.repository, catalog, None, cache=tmp_path).embedding)
+    assert not np.allclose(*embeddings)
+
+
+def test_query_expansion_needs_one_search():
+    scene = Scene(*(two_photos() for _ in range(2)))
+    with pytest.raises(ValueError, match="arm sequential-rrf merges two searches, which are not expanded"):
+        searcher(ARMS["sequential-rrf"], vectors_of(ARMS["ours1"], scene, Choice()), Choice(), expand=1)
 
 
 @pytest.mark.parametrize("name", ["frozen", "ours1", "ours1-classifier", "ours2", "soft"])
@@ -171,8 +234,8 @@ def test_arms_of_a_shop_are_chosen_by_held_out_looks_of_its_catalog(color_shop, 
     scenes = probe_scenes(gallery, shifted_folds(gallery.embedding, gallery.truth), color_shop.words)
     told = capsys.readouterr().err
     for name in ("ours1", "soft"):
-        # The probe's temperature is not that of the network.
-        choice = replace(choose(ARMS[name], scenes).choice, temperature=1.0)
+        # The probe's temperature is not that of the network, so weight and threshold are chosen without one.
+        choice = choose(ARMS[name], scenes, temperature=1.0).choice
         scene = Scene(gallery, queries, color_shop.words)
         assert rows[name].counts.tolist() == figures(search(ARMS[name], scene, choice), scene).counts.tolist()
         assert f"{name}: weight {choice.weight:g}" in told

@@ -5,7 +5,8 @@ import pytest
 
 from benchmarks.quality import speed
 from benchmarks.quality.search import Vectors
-from benchmarks.quality.sequential import Merge
+from benchmarks.quality.sequential import Merge, SequentialSearcher
+from index_builder.search import Searcher
 
 
 def parts(count: int = 40) -> Vectors:
@@ -61,6 +62,25 @@ def test_every_search_is_timed_and_an_exact_graph_finds_all():
     assert min(times.seconds.values()) > 0
     assert speed.graph_recall(given, weight=2.0, recipe="Flat") == 1.0
     assert speed.graph_recall(given, weight=2.0, recipe="HNSW32") > 0.9
+
+
+def test_both_sides_go_from_the_parts_of_one_query_to_ranked_rows(monkeypatch):
+    """The product's own search, exact scores included, against the whole of the two searches."""
+    asked: dict[str, list[tuple[np.ndarray, np.ndarray]]] = {"Searcher": [], "SequentialSearcher": []}
+    for one in (Searcher, SequentialSearcher):
+
+        def seen(self, image, text, *, real=one.search, name=one.__name__, **options):
+            asked[name].append((image, text))
+            return real(self, image, text, **options)
+
+        monkeypatch.setattr(one, "search", seen)
+    given = parts(60)
+    speed.sequential_times(given, weight=2.0, rounds=2)
+    assert len(asked["Searcher"]) == 1 + 2  # the first warms up
+    assert len(asked["SequentialSearcher"]) == len(Merge) * (1 + 2)
+    for image, text in (*asked["Searcher"], *asked["SequentialSearcher"]):
+        assert any(np.array_equal(image[0], row) for row in given.query_image)
+        assert any(np.array_equal(text[0], row) for row in given.query_text)
 
 
 def test_dimension_times_has_both_sides():
