@@ -79,10 +79,11 @@ check: .venv/.dev ## ruff, mypy, import-linter
 	@$(PY) -m mypy
 	@.venv/bin/lint-imports
 
-bench: .venv/.dev .venv-triton/.ready ## the tables under benchmarks/results/ (about half an hour)
+bench: .venv/.dev .venv-triton/.ready ## the tables under benchmarks/results/ (about two hours from nothing)
 	@$(PY) -m benchmarks.quality sample
 	@$(PY) -m benchmarks.quality weight
 	@$(PY) -m benchmarks.quality grocery
+	@$(PY) -m benchmarks.quality main
 	@$(PY) -m benchmarks.serving throughput
 
 loadtest: .venv/.dev ## Locust against a running service (make serve)
