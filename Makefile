@@ -94,7 +94,7 @@ SAMPLE_TRAINING := --augment light --seed 0 --threads 2
 
 sample-models: .venv/.dev $(SHOP)/catalog.csv ## train the networks of model_repository/ again (about an hour on 2 cores)
 	@$(PY) -m training classifier $(SAMPLE_PICTURES) $(SAMPLE_TRAINING) --epochs 10 --half-size-epochs 7 --batch 64 --lr 4e-3 --out runs/sample-classifier
-	@$(PY) -m training embedder $(SAMPLE_PICTURES) $(SAMPLE_TRAINING) --init runs/sample-classifier --dim 128 --epochs 6 --half-size-epochs 4 --batch 96 --views 4 --lr 2e-3 --out runs/sample-embedder
+	@$(PY) -m training embedder $(SAMPLE_PICTURES) $(SAMPLE_TRAINING) --init runs/sample-classifier --dim 128 --epochs 6 --half-size-epochs 4 --batch 96 --views 4 --lr 2e-3 --head-lr-factor 1 --out runs/sample-embedder
 	@$(PY) -m export classifier --checkpoint runs/sample-classifier --repository model_repository
 	@$(PY) -m export embedder --checkpoint runs/sample-embedder --repository model_repository
 

@@ -7,6 +7,9 @@ from pathlib import Path
 
 from catalog.terminal import console, run_main
 
+# Learning rates for a backbone from scratch.
+_RATES = {"classifier": 3e-3, "embedder": 2e-3, "fused": 2e-3}
+
 
 def main(arguments: list[str]) -> int:
     """Run one verb; returns the exit code."""
@@ -28,7 +31,7 @@ def _add_classifier(parser: argparse.ArgumentParser) -> None:
 
     options.add_data_options(parser, required=True)
     options.add_backbone_options(parser)
-    loop_options.add_loop_options(parser, epochs=12, batch=64, rate=3e-3)
+    loop_options.add_loop_options(parser, epochs=12, batch=64, rate=_RATES["classifier"])
     loop_options.add_tuning_options(parser)
     options.add_label_options(parser, views_option="--views")
 
@@ -36,11 +39,8 @@ def _add_classifier(parser: argparse.ArgumentParser) -> None:
 def _classifier(arguments: argparse.Namespace) -> int:
     from training import inputs, loop_options, options
     from training.classifier import ClassifierSettings, train_classifier
-    from training.loop import prepare_torch
-    from training.runs import check_out
 
-    check_out(arguments.out)
-    prepare_torch(seed=arguments.seed, threads=arguments.threads)
+    _prepare(arguments)
     settings = ClassifierSettings(
         loop=loop_options.loop_settings(arguments),
         power=arguments.power,
@@ -49,16 +49,14 @@ def _classifier(arguments: argparse.Namespace) -> int:
     )
     backbone = inputs.choose_backbone(arguments)
     size_px = backbone.spec.size_px
-    # Before the training pictures, which take longest: a split without rows is known at once.
-    calibration = inputs.calibration_pictures(arguments, size_px=size_px)
-    validation = inputs.held_out(arguments, arguments.val_split, size_px=size_px)
+    held_out = inputs.held_out_pictures(arguments, size_px=size_px)
     record = train_classifier(
         inputs.training_pictures(arguments, size_px=size_px, spare=not settings.tuning.heads_only),
-        validation=validation,
+        validation=held_out.validation,
         backbone=backbone,
         settings=settings,
         out=arguments.out,
-        calibration=calibration,
+        calibration=held_out.calibration,
         notes=inputs.notes_of(arguments),
     )
     _done(arguments.out, f"a classifier of {len(record.labels)} labels", record.metrics)
@@ -71,7 +69,7 @@ def _add_embedder(parser: argparse.ArgumentParser) -> None:
 
     options.add_data_options(parser, required=False)
     options.add_backbone_options(parser)
-    loop_options.add_loop_options(parser, epochs=12, batch=96, rate=2e-3)
+    loop_options.add_loop_options(parser, epochs=12, batch=96, rate=_RATES["embedder"])
     loop_options.add_tuning_options(parser)
     clusters = options.add_cluster_options(parser, loss=LossName.TRIPLET, labels_a_batch=4, pooling="none")
     clusters.add_argument("--head", choices=("linear", "none"), default="linear", help="none is the same as --dim 0")
@@ -83,11 +81,8 @@ def _add_embedder(parser: argparse.ArgumentParser) -> None:
 def _embedder(arguments: argparse.Namespace) -> int:
     from training import inputs, loop_options, options
     from training.embedder import EmbedderSettings, train_embedder
-    from training.loop import prepare_torch
-    from training.runs import check_out
 
-    check_out(arguments.out)
-    prepare_torch(seed=arguments.seed, threads=arguments.threads)
+    _prepare(arguments)
     settings = EmbedderSettings(
         loop=loop_options.loop_settings(arguments),
         dim=0 if arguments.head == "none" else arguments.dim,
@@ -100,12 +95,11 @@ def _embedder(arguments: argparse.Namespace) -> int:
     size_px = backbone.spec.size_px
     learns = arguments.catalog is not None and arguments.epochs > 0
     measures = learns and arguments.val_split is not None
-    validation = inputs.held_out(arguments, arguments.val_split, size_px=size_px) if measures else None
-    gallery = inputs.held_out(arguments, arguments.gallery_split, size_px=size_px) if measures else None
+    held_out = inputs.held_out_pictures(arguments, size_px=size_px) if measures else inputs.HeldOut()
     record = train_embedder(
         inputs.training_pictures(arguments, size_px=size_px, spare=True) if learns else None,
-        gallery=gallery,
-        validation=validation,
+        gallery=held_out.gallery,
+        validation=held_out.validation,
         backbone=backbone,
         settings=settings,
         out=arguments.out,
@@ -122,7 +116,7 @@ def _add_fused(parser: argparse.ArgumentParser) -> None:
 
     options.add_data_options(parser, required=True)
     options.add_backbone_options(parser)
-    loop_options.add_loop_options(parser, epochs=12, batch=64, rate=2e-3)
+    loop_options.add_loop_options(parser, epochs=12, batch=64, rate=_RATES["fused"])
     loop_options.add_tuning_options(parser)
     options.add_label_options(parser, views_option="--head-views")
     clusters = options.add_cluster_options(parser, loss=LossName.HINGE, labels_a_batch=0, pooling=Pooling.SAM.value)
@@ -136,11 +130,8 @@ def _add_fused(parser: argparse.ArgumentParser) -> None:
 def _fused(arguments: argparse.Namespace) -> int:
     from training import inputs, loop_options, options
     from training.fused import FusedSettings, train_fused
-    from training.loop import prepare_torch
-    from training.runs import check_out
 
-    check_out(arguments.out)
-    prepare_torch(seed=arguments.seed, threads=arguments.threads)
+    _prepare(arguments)
     settings = FusedSettings(
         loop=loop_options.loop_settings(arguments),
         dim=arguments.dim,
@@ -154,17 +145,15 @@ def _fused(arguments: argparse.Namespace) -> int:
     )
     backbone = inputs.choose_backbone(arguments)
     size_px = backbone.spec.size_px
-    calibration = inputs.calibration_pictures(arguments, size_px=size_px)
-    validation = inputs.held_out(arguments, arguments.val_split, size_px=size_px)
-    gallery = inputs.held_out(arguments, arguments.gallery_split, size_px=size_px)
+    held_out = inputs.held_out_pictures(arguments, size_px=size_px)
     record = train_fused(
         inputs.training_pictures(arguments, size_px=size_px, spare=True),
-        validation=validation,
-        gallery=gallery,
+        validation=held_out.validation,
+        gallery=held_out.gallery,
         backbone=backbone,
         settings=settings,
         out=arguments.out,
-        calibration=calibration,
+        calibration=held_out.calibration,
         notes=inputs.notes_of(arguments),
     )
     what = f"a fused network of {len(record.labels)} labels and {record.embedding_dim} dimensions"
@@ -218,6 +207,17 @@ def _words(options: argparse.Namespace) -> int:
         soft_wrap=True,
     )
     return 0
+
+
+def _prepare(arguments: argparse.Namespace) -> None:
+    """Refuse an --out that cannot be used, settle the learning rates and seed torch."""
+    from training.loop import prepare_torch
+    from training.loop_options import settle_rates
+    from training.runs import check_out
+
+    check_out(arguments.out)
+    settle_rates(arguments, rate=_RATES[arguments.verb])
+    prepare_torch(seed=arguments.seed, threads=arguments.threads)
 
 
 def _done(out: Path, what: str, metrics: list[dict[str, float]]) -> None:

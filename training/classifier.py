@@ -7,6 +7,7 @@ backbone, whose features are computed once.
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -112,24 +113,15 @@ def train_classifier(
         unit_head=linear_only,
         coarse_labels=len(coarse_labels),
     )
-    validate = validator(network, validation, labels=labels)
-    recording = Recording()
-    if linear_only:
-        fit_head(network, subset(pictures, rows).images, targets[rows], settings.labels, seed=settings.loop.seed)
-        metrics = [{"epoch": 1.0, **validate()}]
-    else:
-        recording = fine_tune(
-            network,
-            pictures.images,
-            targets if coarse is None else np.stack((targets, coarse), axis=1),
-            batches=rows_of(shuffled(len(rows), batch=settings.loop.batch, seed=settings.loop.seed), rows),
-            loss=lambda outputs, wanted: label_loss(outputs, wanted, settings.labels),
-            loop=settings.loop,
-            tuning=settings.tuning,
-            validate=validate,
-            resume=Resume(training_folder(out), (settings, backbone.spec)),
-        )
-        metrics = recording.history
+    recording = _train(
+        network,
+        pictures,
+        targets if coarse is None else np.stack((targets, coarse), axis=1),
+        rows=rows,
+        settings=settings,
+        validate=validator(network, validation, labels=labels),
+        resume=Resume(training_folder(out), (settings, backbone.spec)),
+    )
     record = RunRecord(
         kind=Kind.CLASSIFIER,
         backbone=backbone.spec,
@@ -143,10 +135,36 @@ def train_classifier(
         coarse_labels=coarse_labels,
         seed=settings.loop.seed,
         settings={"pictures": len(rows), **(notes or {})},
-        metrics=metrics,
+        metrics=recording.history,
     )
     write_run(out, record=record, network=network, backbone_file=backbone.file, recording=recording)
     return record
+
+
+def _train(
+    network: Classifier,
+    pictures: PictureSet,
+    targets: NDArray[np.int64],
+    *,
+    rows: NDArray[np.int64],
+    settings: ClassifierSettings,
+    validate: Callable[[], dict[str, float]],
+    resume: Resume,
+) -> Recording:
+    if settings.tuning.heads_only:
+        fit_head(network, pictures.images[rows], targets[rows], settings.labels, seed=settings.loop.seed)
+        return Recording(history=[{"epoch": 1.0, **validate()}])
+    return fine_tune(
+        network,
+        pictures.images,
+        targets,
+        batches=rows_of(shuffled(len(rows), batch=settings.loop.batch, seed=settings.loop.seed), rows),
+        loss=lambda outputs, wanted: label_loss(outputs, wanted, settings.labels),
+        loop=settings.loop,
+        tuning=settings.tuning,
+        validate=validate,
+        resume=resume,
+    )
 
 
 def label_loss(outputs: Tensor | tuple[Tensor, Tensor], wanted: Tensor, settings: LabelSettings) -> Tensor:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from torch import Tensor
+import numpy as np
+from numpy.typing import NDArray
+from torch import Tensor, nn
 
 from catalog.errors import OutOfRangeError
 from catalog.terminal import console
@@ -16,6 +18,7 @@ from training.backbones import Backbone
 from training.batches import cluster_batches
 from training.data import PictureSet, cluster_ids
 from training.frozen import Border
+from training.loop import Batches
 from training.losses import LossName, MetricLoss
 from training.mixing import Mixing
 from training.networks import Embedder, Kind, check_dim, head_sentence
@@ -49,6 +52,31 @@ class ClusterSettings:
         """Raise `OutOfRangeError` for a batch without two clusters."""
         if loop.batch < 2 * self.views:
             raise OutOfRangeError(f"--batch is {loop.batch}, two clusters of {self.views} views need {2 * self.views}")
+
+    def batches(
+        self,
+        clusters: NDArray[np.int64],
+        labels: Sequence[str | None],
+        *,
+        loop: LoopSettings,
+        rows: NDArray[np.int64] | None = None,
+        singles: bool = False,
+    ) -> Batches:
+        """Return the pictures of each step, as `cluster_batches` draws them, for `clusters` [N] and `labels` [N]."""
+        return cluster_batches(
+            clusters,
+            labels,
+            batch=loop.batch,
+            views=self.views,
+            labels_a_batch=self.labels_a_batch,
+            seed=loop.seed,
+            rows=rows,
+            singles=singles,
+        )
+
+    def proxies(self, clusters: NDArray[np.int64], *, dim: int, seed: int) -> nn.Parameter | None:
+        """Draw a vector for each of `clusters` [N], together [C, D]; None where the loss knows no such vectors."""
+        return new_proxies(int(clusters.max()) + 1, dim, seed=seed) if self.loss.has_proxies else None
 
 
 @dataclass(frozen=True)
@@ -132,10 +160,7 @@ def _train(
     resume: Resume,
 ) -> Recording:
     clusters = cluster_ids(pictures)
-    own, metric = settings.clusters, settings.clusters.loss
-    proxies = None
-    if metric.has_proxies:
-        proxies = new_proxies(int(clusters.max()) + 1, network.dim, seed=settings.loop.seed)
+    metric = settings.clusters.loss
 
     def loss(outputs: Tensor | tuple[Tensor, Tensor], wanted: Tensor) -> Tensor:
         return metric(outputs, wanted) if isinstance(outputs, Tensor) else metric(outputs[0], wanted, outputs[1])
@@ -144,18 +169,11 @@ def _train(
         network,
         pictures.images,
         clusters,
-        batches=cluster_batches(
-            clusters,
-            pictures.labels,
-            batch=settings.loop.batch,
-            views=own.views,
-            labels_a_batch=own.labels_a_batch,
-            seed=settings.loop.seed,
-        ),
+        batches=settings.clusters.batches(clusters, pictures.labels, loop=settings.loop),
         loss=loss,
         loop=settings.loop,
         tuning=settings.tuning,
         validate=validate,
         resume=resume,
-        proxies=proxies,
+        proxies=settings.clusters.proxies(clusters, dim=network.dim, seed=settings.loop.seed),
     )

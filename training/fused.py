@@ -21,7 +21,6 @@ from catalog.errors import OutOfRangeError
 from catalog.terminal import console
 from training.answers import calibrated, validator
 from training.backbones import Backbone
-from training.batches import cluster_batches
 from training.classifier import LabelSettings, check_epochs, fit_head, label_loss, split_off
 from training.data import PictureSet, cluster_ids, coarse_ids, label_ids
 from training.embedder import ClusterSettings
@@ -35,7 +34,7 @@ from training.resume import Resume, training_folder
 from training.runs import RunRecord, check_out, stage_names, write_run
 from training.settings import LoopSettings
 from training.stages import with_stages
-from training.tuning import Tuning, fine_tune, new_proxies
+from training.tuning import Tuning, fine_tune
 
 
 @dataclass(frozen=True)
@@ -106,17 +105,7 @@ def train_fused(
     check_out(out)
     targets = _targets(pictures, settings)
     rows, calibration = split_off(pictures, calibration, targets.labels, share=settings.labels.calibrate_share)
-    if settings.tuning.first_border is not Border.NONE:
-        backbone = with_stages(backbone)
-    network = Fused(
-        backbone,
-        labels=len(targets.labels),
-        dim=settings.dim,
-        pooling=settings.pooling,
-        power=settings.power,
-        unit_head=settings.unit_head or settings.tuning.heads_only,
-        coarse_labels=len(targets.coarse_labels),
-    )
+    network = _network(backbone, targets, settings)
     recording = _train(
         network,
         pictures,
@@ -150,6 +139,18 @@ def train_fused(
     return record
 
 
+def _network(backbone: Backbone, targets: _Targets, settings: FusedSettings) -> Fused:
+    return Fused(
+        with_stages(backbone) if settings.tuning.first_border is not Border.NONE else backbone,
+        labels=len(targets.labels),
+        dim=settings.dim,
+        pooling=settings.pooling,
+        power=settings.power,
+        unit_head=settings.unit_head or settings.tuning.heads_only,
+        coarse_labels=len(targets.coarse_labels),
+    )
+
+
 def _train(
     network: Fused,
     pictures: PictureSet,
@@ -165,29 +166,18 @@ def _train(
         fit_head(network, pictures.images[rows], targets.numbers[rows, 0], settings.labels, seed=settings.loop.seed)
         if not settings.dim:
             return Recording(history=[{"epoch": 1.0, **validate()}])
-    proxies = None
-    if settings.metric_weight and settings.clusters.loss.has_proxies:
-        proxies = new_proxies(int(clusters.max()) + 1, network.dim, seed=settings.loop.seed)
+    own = settings.clusters
     return fine_tune(
         network,
         pictures.images,
         targets.numbers,
-        batches=cluster_batches(
-            clusters,
-            pictures.labels,
-            batch=settings.loop.batch,
-            views=settings.clusters.views,
-            labels_a_batch=settings.clusters.labels_a_batch,
-            seed=settings.loop.seed,
-            rows=rows,
-            singles=True,
-        ),
+        batches=own.batches(clusters, pictures.labels, loop=settings.loop, rows=rows, singles=True),
         loss=lambda outputs, wanted: joint_loss(outputs, wanted, settings),
         loop=settings.loop,
         tuning=settings.tuning,
         validate=validate,
         resume=resume,
-        proxies=proxies,
+        proxies=own.proxies(clusters, dim=network.dim, seed=settings.loop.seed) if settings.metric_weight else None,
     )
 
 

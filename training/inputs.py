@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import argparse
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,15 @@ from training.stages import STAGES
 
 # Stored pictures are this much larger than the network's, so that a random crop keeps its sharpness.
 _SPARE = 1.25
+
+
+@dataclass(frozen=True)
+class HeldOut:
+    """Pictures at the network's size that are not trained on; None where no split is named."""
+
+    validation: PictureSet | None = None
+    gallery: PictureSet | None = None
+    calibration: PictureSet | None = None
 
 
 def choose_backbone(options: argparse.Namespace) -> Backbone:
@@ -54,27 +63,18 @@ def training_pictures(options: argparse.Namespace, *, size_px: int, spare: bool)
     return clustered(concatenate(parts), options)
 
 
-def held_out(options: argparse.Namespace, split: str | None, *, size_px: int) -> PictureSet | None:
-    """Load the pictures of a split that is not trained on at the network's size; None where no split is named."""
-    if split is None:
-        return None
-    return clustered(_load(options, split, size_px=size_px), options)
+def held_out_pictures(options: argparse.Namespace, *, size_px: int) -> HeldOut:
+    """Load the pictures of --calibrate-split, --val-split and --gallery-split, of which a verb need not have all.
 
-
-def calibration_pictures(options: argparse.Namespace, *, size_px: int) -> PictureSet | None:
-    """Load the pictures of --calibrate-split; `MalformedError` where they would be trained on too."""
-    wanted = _names(options.calibrate_split)
-    if wanted is None:
-        return None
-    if options.calibrate_share:
-        raise MalformedError("--calibrate-split and --calibrate-share exclude each other; give one of them")
-    trained = _names(options.split)
-    if trained is None or set(trained) & set(wanted):
-        raise MalformedError(
-            f"--calibrate-split {options.calibrate_split} is trained on too (--split is "
-            f"{options.split or 'not given, so all rows are'}); name splits that --split leaves out"
-        )
-    return _load(options, options.calibrate_split, size_px=size_px)
+    Meant to come before the training pictures, which take longest: a split without rows is known at once. Raises
+    `MalformedError` for such a split, and for calibration pictures that would be trained on too.
+    """
+    calibration = _calibration_pictures(options, size_px=size_px)
+    validation, gallery = (
+        clustered(_load(options, split, size_px=size_px), options) if split is not None else None
+        for split in (options.val_split, getattr(options, "gallery_split", None))
+    )
+    return HeldOut(validation=validation, gallery=gallery, calibration=calibration)
 
 
 def clustered(pictures: PictureSet, options: argparse.Namespace) -> PictureSet:
@@ -92,6 +92,21 @@ def notes_of(options: argparse.Namespace) -> dict[str, Any]:
         elif value is not None and not callable(value):
             notes[name] = value
     return notes
+
+
+def _calibration_pictures(options: argparse.Namespace, *, size_px: int) -> PictureSet | None:
+    wanted = _names(getattr(options, "calibrate_split", None))
+    if wanted is None:
+        return None
+    if options.calibrate_share:
+        raise MalformedError("--calibrate-split and --calibrate-share exclude each other; give one of them")
+    trained = _names(options.split)
+    if trained is None or set(trained) & set(wanted):
+        raise MalformedError(
+            f"--calibrate-split {options.calibrate_split} is trained on too (--split is "
+            f"{options.split or 'not given, so all rows are'}); name splits that --split leaves out"
+        )
+    return _load(options, options.calibrate_split, size_px=size_px)
 
 
 def _load(options: argparse.Namespace, split: str | None, *, size_px: int) -> PictureSet:

@@ -99,7 +99,11 @@ class Learner:
     def _set_rates(self) -> float:
         settings = self._settings
         share = share_of_rate(
-            self._steps, total=self._total_steps, schedule=settings.schedule, warm_up=settings.warm_up
+            self._steps,
+            total=self._total_steps,
+            schedule=settings.schedule,
+            warm_up=settings.warm_up,
+            part=settings.schedule_part,
         )
         for group in self._optimizer.param_groups:
             group["lr"] = share * group["initial_lr"]

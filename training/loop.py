@@ -51,16 +51,13 @@ def train(
     """
     plan = [batches(epoch) for epoch in range(settings.epochs)]
     total = sum(map(len, plan))
-    recording = Recording()
     if not total:
-        return recording
+        return Recording()
     identity = _identity(network, views, targets, plan=plan, size_px=size_px, settings=settings, resume=resume)
     learner = Learner(network, loss, settings=settings, total_steps=total)
     generator = torch.Generator().manual_seed(settings.seed)
-    if resume is not None and (state := resume.read(identity)) is not None:
-        recording = Recording(**state["recording"])
-        learner.load(state["learner"])
-        generator.set_state(state["generator"])
+    recording = _restored(resume, learner, generator, identity=identity)
+    if recording.ends:
         console.print(f"going on after epoch {len(recording.ends)} of {settings.epochs}")
     with _bar() as bar:
         task = bar.add_task("training", total=total, completed=len(recording.losses))
@@ -77,15 +74,9 @@ def train(
                 bar.update(task, advance=1, description=f"epoch {epoch + 1}: loss {value:.3f}, {speed:.0f} images/s")
             with learner.average.applied():
                 recording.add_epoch(validate(), images_per_s=speed)
-            left = sum(len(rows) for steps in plan[epoch + 1 :] for rows in steps) / speed if speed else 0.0
-            _tell(recording, settings.epochs, left_s=left)
-            if resume is not None:
-                state = {
-                    "recording": recording.state(),
-                    "learner": learner.state(),
-                    "generator": generator.get_state(),
-                }
-                resume.write(state, fingerprint=identity)
+            left = sum(len(rows) for steps in plan[epoch + 1 :] for rows in steps)
+            _tell(recording, settings.epochs, pictures_left=left)
+            _keep(resume, learner, generator, recording, identity=identity)
     learner.average.keep()
     network.to(torch.device("cpu")).to(memory_format=torch.contiguous_format)
     network.eval()
@@ -136,15 +127,35 @@ def _identity(
     )
 
 
+def _restored(resume: Resume | None, learner: Learner, generator: torch.Generator, *, identity: str) -> Recording:
+    """Bring learner and generator to where an equal training stopped, if one did; return what it recorded so far."""
+    state = resume.read(identity) if resume is not None else None
+    if state is None:
+        return Recording()
+    learner.load(state["learner"])
+    generator.set_state(state["generator"])
+    return Recording(**state["recording"])
+
+
+def _keep(
+    resume: Resume | None, learner: Learner, generator: torch.Generator, recording: Recording, *, identity: str
+) -> None:
+    if resume is not None:
+        state = {"recording": recording.state(), "learner": learner.state(), "generator": generator.get_state()}
+        resume.write(state, fingerprint=identity)
+
+
 def _bar() -> Progress:
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     return Progress(*columns, console=console, disable=not console.is_terminal)
 
 
-def _tell(recording: Recording, epochs: int, *, left_s: float) -> None:
+def _tell(recording: Recording, epochs: int, *, pictures_left: int) -> None:
+    """Say what the last epoch brought, and how long the pictures left will take at its speed."""
+    speed = recording.images_per_s[-1]
+    time_left = f", {timedelta(seconds=round(pictures_left / speed))} left" if pictures_left and speed else ""
     shown = ", ".join(f"{name} {value:.4f}" for name, value in recording.history[-1].items() if name != "epoch")
-    left = f", {timedelta(seconds=round(left_s))} left" if left_s else ""
     console.print(
-        f"epoch {len(recording.ends)}/{epochs}: {shown}, {recording.images_per_s[-1]:.0f} images/s{left}",
+        f"epoch {len(recording.ends)}/{epochs}: {shown}, {speed:.0f} images/s{time_left}",
         soft_wrap=True,
     )

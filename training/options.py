@@ -9,6 +9,7 @@ import argparse
 from pathlib import Path
 
 from catalog.errors import OutOfRangeError
+from training.backbones import SMALL
 from training.classifier import LabelSettings
 from training.embedder import ClusterSettings
 from training.losses import LossName, MetricLoss, Mining
@@ -64,6 +65,12 @@ def add_backbone_options(parser: argparse.ArgumentParser) -> None:
     group.add_argument(
         "--power", type=float, default=1.0, help="power of the backbone's features; 0.5 is the square root"
     )
+
+
+def starts_trained(options: argparse.Namespace) -> bool:
+    """Return whether the options of `add_backbone_options` ask for a network that was trained before."""
+    pretrained = options.backbone not in (None, SMALL) and options.pretrained != "none"
+    return pretrained or options.weights is not None or options.init is not None
 
 
 def add_label_options(parser: argparse.ArgumentParser, *, views_option: str) -> None:

@@ -17,14 +17,27 @@ class Schedule(StrEnum):
     LINEAR = "linear"
 
 
-def share_of_rate(step: int, *, total: int, schedule: Schedule = Schedule.COSINE, warm_up: float = 0.05) -> float:
-    """Share of the highest learning rate at `step` of `total`: up in a line over the warm-up, then by the schedule."""
-    rising = max(1, int(warm_up * total))
-    if step < rising:
-        return (step + 1) / rising
+def share_of_rate(
+    step: int,
+    *,
+    total: int,
+    schedule: Schedule = Schedule.COSINE,
+    warm_up: float = 0.05,
+    part: tuple[float, float] = (0.0, 1.0),
+) -> float:
+    """Share of the highest learning rate at `step` of `total`: up in a line over the warm-up, then by the schedule.
+
+    With `part` these steps go through that part of a longer schedule.
+    """
+    begin, end = part
+    whole = round(total / (end - begin))
+    place = round(begin * whole) + step
+    rising = max(1, int(warm_up * whole))
+    if place < rising:
+        return (place + 1) / rising
     if schedule is Schedule.CONSTANT:
         return 1.0
-    done = (step - rising) / max(1, total - rising)
+    done = (place - rising) / max(1, whole - rising)
     return 1 - done if schedule is Schedule.LINEAR else 0.5 * (1 + math.cos(math.pi * done))
 
 

@@ -45,6 +45,8 @@ class LoopSettings:
     `pull` draws the backbone back to its starting weights by that share of the learning rate after each step, in place
     of weight decay: L2-SP (Li et al., "Explicit Inductive Bias for Transfer Learning", 2018, equation 2), decoupled
     from the gradient as AdamW does with weight decay. In a training of two steps each step starts where its own does.
+
+    `schedule_part` is the part of the learning rate's schedule that this loop goes through, (0, 1) for all of it.
     """
 
     epochs: int
@@ -61,6 +63,7 @@ class LoopSettings:
     average_decay: float = 0.998
     schedule: Schedule = Schedule.COSINE
     warm_up: float = 0.05
+    schedule_part: tuple[float, float] = (0.0, 1.0)
     head_lr_factor: float = 1.0
     pull: float = 0.0
     precision: Precision = Precision.FP32
@@ -79,6 +82,9 @@ class LoopSettings:
             raise OutOfRangeError(
                 f"half-size epochs are {self.half_size_epochs}, expected 0 to the number of epochs, {self.epochs}"
             )
+        begin, end = self.schedule_part
+        if not 0 <= begin < end <= 1:
+            raise OutOfRangeError(f"the part of the schedule is {begin:g} to {end:g}, expected 0 <= from < to <= 1")
         if self.precision is Precision.BF16 and not self.device.startswith("cuda"):
             raise OutOfRangeError(f"--precision bf16 needs --device cuda, the device is {self.device}; use fp32")
 

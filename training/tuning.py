@@ -38,8 +38,9 @@ class Tuning:
 
     `border` freezes what lies below; `cached_views` (0: none) keeps that many augmented views of each picture at the
     border. With `first_epochs` the training has two steps: so many epochs above the border (stage 1 unless given), the
-    rest with all layers, at `second_rate` (None: the same learning rate). The paper's two-step fine-tuning (Kim et al.,
-    "Improving Similarity Search Using Clustered Data") freezes its first four layers, which end at our stage 1.
+    rest with all layers, at `second_rate` (None: the learning rate goes on as its schedule says). The paper's two-step
+    fine-tuning (Kim et al., "Improving Similarity Search Using Clustered Data") freezes its first four layers, which
+    end at our stage 1.
     """
 
     border: Border = Border.NONE
@@ -113,17 +114,10 @@ def fine_tune(
     `cached_views.cache_views` raise.
     """
     tuning.check(loop)
-    first = tuning.first_epochs or loop.epochs
-    phases = [("first" if tuning.first_epochs else "training", tuning.first_border, first, loop.learning_rate)]
-    if tuning.first_epochs:
-        phases.append(("second", Border.NONE, loop.epochs - first, tuning.second_rate or loop.learning_rate))
     recordings: list[Recording] = []
-    done, halved = 0, loop.half_size_epochs
-    for name, border, epochs, rate in phases:
-        half = min(halved, epochs)
-        settings = replace(
-            loop, epochs=epochs, learning_rate=rate, half_size_epochs=half, seed=loop.seed + len(recordings)
-        )
+    done = 0
+    for name, border, step in _steps(tuning, loop):
+        settings = replace(step, seed=loop.seed + len(recordings))
         body, views = _above(border, network, PictureViews(images, loop.augmentation), settings, tuning)
         recordings.append(
             train(
@@ -138,10 +132,32 @@ def fine_tune(
                 resume=replace(resume, stage=name) if resume else None,
             )
         )
-        done, halved = done + epochs, halved - half
+        done += settings.epochs
     network.to(torch.device("cpu")).requires_grad_(True)
     network.eval()
     return join(recordings)
+
+
+def _steps(tuning: Tuning, loop: LoopSettings) -> list[tuple[str, Border, LoopSettings]]:
+    """Return name, border and settings of the one step or the two of a training.
+
+    Two steps go down one schedule, so that they differ from one step by what is frozen alone; a rate of its own gives
+    the second step a schedule of its own too.
+    """
+    first = tuning.first_epochs
+    if not first:
+        return [("training", tuning.first_border, loop)]
+    halved, share = min(loop.half_size_epochs, first), first / loop.epochs
+    parts = ((0.0, share), (share, 1.0)) if tuning.second_rate is None and first < loop.epochs else ((0.0, 1.0),) * 2
+    begin = replace(loop, epochs=first, half_size_epochs=halved, schedule_part=parts[0])
+    end = replace(
+        loop,
+        epochs=loop.epochs - first,
+        half_size_epochs=loop.half_size_epochs - halved,
+        learning_rate=tuning.second_rate or loop.learning_rate,
+        schedule_part=parts[1],
+    )
+    return [("first", tuning.first_border, begin), ("second", Border.NONE, end)]
 
 
 def _above(

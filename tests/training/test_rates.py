@@ -36,6 +36,23 @@ def test_the_cosine_is_half_way_down_in_the_middle():
 
 
 @given(
+    steps=st.integers(2, 60),
+    cut=st.integers(1, 59),
+    rising=st.integers(0, 60),
+    schedule=st.sampled_from(Schedule),
+)
+def test_parts_of_a_schedule_make_the_whole(steps, cut, rising, schedule):
+    cut, warm_up = min(cut, steps - 1), min(1.0, (rising + 0.5) / steps)  # the warm-up's end is not left to rounding
+    whole = [share_of_rate(step, total=steps, schedule=schedule, warm_up=warm_up) for step in range(steps)]
+    parts = [
+        share_of_rate(step, total=total, schedule=schedule, warm_up=warm_up, part=part)
+        for total, part in ((cut, (0, cut / steps)), (steps - cut, (cut / steps, 1)))
+        for step in range(total)
+    ]
+    assert parts == pytest.approx(whole, abs=1e-9)
+
+
+@given(
     total=st.integers(1, 300),
     schedule=st.sampled_from(Schedule),
     warm_up=st.floats(0, 1),
