@@ -45,6 +45,12 @@ def _all(given: argparse.Namespace) -> None:
     run_all(given.shared)
 
 
+def _study(given: argparse.Namespace) -> None:
+    from benchmarks.quality.studies import run_one
+
+    run_one(given.verb, given.shared)
+
+
 def _arms(given: argparse.Namespace) -> None:
     from benchmarks.quality.shop import evaluate_arms, print_arms
 
@@ -72,7 +78,7 @@ def _evaluate(given: argparse.Namespace) -> None:
 
 
 def _parser() -> argparse.ArgumentParser:
-    from benchmarks.quality.hours import ALL, MAIN
+    from benchmarks.quality.hours import ALL, MAIN, STUDIES
 
     parser = argparse.ArgumentParser(prog="python -m benchmarks.quality", description=__doc__)
     verbs = parser.add_subparsers(required=True, metavar="VERB")
@@ -87,6 +93,15 @@ def _parser() -> argparse.ArgumentParser:
     one.add_argument("--networks", help="put every arm on the networks of one recipe, such as frozen (minutes)")
     one = verb("all", _all, f"the main table and the studies; goes on where it was stopped ({ALL})")
     _shared(one)
+    for name, text in (
+        ("two-step", "two-step against one-step fine-tuning (Kim et al., Table I), three seeds on two sets"),
+        ("poolings", "heads over GA, SAP, SAM and no pooling on unseen clusters (Kim et al., Table II)"),
+        ("losses", "the losses of metric learning on unseen clusters"),
+        ("extras", "what else may be done at query and gallery side, on held-out looks of train"),
+    ):
+        one = verb(name, _study, f"{text} ({STUDIES[name]})")
+        one.set_defaults(verb=name)
+        _shared(one)
     verb("sample", _sample, "camera photo to its product, sample shop and shipped networks")
     one = verb("weight", _weight, "top-5 score against the weight, by folds of the grocery training split")
     _shared(one)

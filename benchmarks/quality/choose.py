@@ -85,9 +85,9 @@ def with_confusion(arm: Arm, scenes: Sequence[Scene]) -> list[Scene]:
 def choose(arm: Arm, scenes: Sequence[Scene], *, temperature: float | None = None) -> Chosen:
     """Choose what an arm leaves open, in this order: temperature, weight, threshold of confidence.
 
-    The temperature has the least negative log likelihood; the weight is the smallest within one standard error of the
-    best; the threshold is the smallest of the best, so that 0 stays where abstaining gains nothing. A `temperature`
-    that is given stays, and weight and threshold belong to its probabilities.
+    The temperature has the least negative log likelihood; the weight is the smallest as good as the best
+    (`smallest_good_weight`); the threshold is the smallest of the best, so that 0 stays where abstaining gains nothing.
+    A `temperature` that is given stays, and weight and threshold belong to its probabilities.
     """
     scenes = with_confusion(arm, scenes)
     if not arm.with_text:

@@ -83,7 +83,7 @@ def weight_table(shared: Path) -> None:
     gallery, _ = _load(grocery.prepare(shared))
     relevant = relevant_by_weight(gallery)
     rows = [Row(f"top-5 score at weight {weight:g}", float(n.mean()), "of 5") for weight, n in relevant.items()]
-    note = f"{FOLDS} contiguous folds of train, smallest within one standard error of the best; val was not used"
+    note = f"{FOLDS} contiguous folds of train, the smallest that is as good as the best; val was not used"
     rows.append(Row("weight chosen", smallest_good_weight(relevant), note=note))
     publish(
         "grocery_weight",

@@ -105,15 +105,20 @@ def relevant_by_weight(gallery: Gallery, *, weights: Sequence[float] = WEIGHTS) 
 
 
 def smallest_good_weight(relevant: Mapping[float, NDArray[np.int64]]) -> float:
-    """Return the smallest weight whose mean is within one standard error of the best mean.
+    """Return the smallest weight whose photos are worse than the best weight's by one standard error at most.
 
-    The curve is flat at its top; a small weight leaves more to the picture where the label is wrong (the one-standard-
-    error rule of Breiman et al., Classification and Regression Trees, section 3.4.3).
+    The standard error is that of the mean difference over the same photos: the spread between photos, which all weights
+    share, says nothing of the weights. The curve is flat at its top; a small weight leaves more to the picture where
+    the label is wrong (after the one-standard-error rule of Breiman et al., Classification and Regression Trees,
+    section 3.4.3).
     """
-    means = {weight: float(counts.mean()) for weight, counts in relevant.items()}
-    best = max(means, key=lambda weight: means[weight])
-    error = float(relevant[best].std(ddof=1)) / len(relevant[best]) ** 0.5
-    return min(weight for weight, mean in means.items() if mean >= means[best] - error)
+    best = max(relevant, key=lambda weight: float(relevant[weight].mean()))
+
+    def is_good(counts: NDArray[np.int64]) -> bool:
+        lost = relevant[best] - counts
+        return bool(lost.mean() <= lost.std(ddof=1) / len(lost) ** 0.5)
+
+    return min(weight for weight, counts in relevant.items() if is_good(counts))
 
 
 def _text(gallery: Gallery, row: int) -> NDArray[np.float32]:

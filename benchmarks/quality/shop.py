@@ -22,7 +22,7 @@ from index_builder.manifest import TextVector
 
 LEAST = 10  # rows a label, to choose by folds
 # Arms that differ from another one only by their networks, which here are given.
-_SAME = ("frozen", "soft-two-networks")
+_SAME = ("frozen", "metric", "soft-two-networks")
 
 
 def evaluate_arms(

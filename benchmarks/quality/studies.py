@@ -56,6 +56,11 @@ class Study:
     cells: Sequence[Cell]
     summary: Callable[[Mapping[str, float]], list[Row]] = lambda _: []
 
+    @property
+    def verb(self) -> str:
+        """The verb that measures it: `quality_two_step` is of `two-step`."""
+        return self.name.removeprefix("quality_").replace("_", "-")
+
 
 def run_study(study: Study, *, folder: Path = RESULTS) -> Path:
     """Measure the cells that the result file lacks, writing it after each; returns its path."""
@@ -109,15 +114,27 @@ def losses_study(bench: GroceryBench) -> Study:
     return _unseen_study(bench, recipes, name="quality_losses", title="Losses of metric learning, pooling GA")
 
 
+# Verb -> study, in the order in which `all` runs them.
+STUDIES: Mapping[str, Callable[[GroceryBench], Study]] = {
+    "extras": extras_study,
+    "poolings": pooling_study,
+    "losses": losses_study,
+    "two-step": lambda bench: two_step_study(bench.shared),
+}
+
+
+def run_one(verb: str, shared: Path) -> None:
+    """Run one study, from where it was stopped."""
+    run_study(STUDIES[verb](GroceryBench(shared)))
+
+
 def run_all(shared: Path) -> None:
     """Run every study, then the main table; each goes on where it was stopped."""
     from benchmarks.quality.main_table import main_table
 
     bench = GroceryBench(shared)
-    run_study(extras_study(bench))
-    run_study(pooling_study(bench))
-    run_study(losses_study(bench))
-    run_study(two_step_study(bench.shared))
+    for study in STUDIES.values():
+        run_study(study(bench))
     main_table(shared)
 
 
@@ -215,6 +232,5 @@ def _kept(path: Path) -> dict[str, Row]:
 
 
 def _publish(study: Study, rows: Sequence[Row], folder: Path, *, quiet: bool) -> Path:
-    return publish(
-        study.name, rows, title=study.title, command="python -m benchmarks.quality all", folder=folder, quiet=quiet
-    )
+    command = f"python -m benchmarks.quality {study.verb}"
+    return publish(study.name, rows, title=study.title, command=command, folder=folder, quiet=quiet)

@@ -23,7 +23,7 @@ def run(*arguments: str, folder: Path) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
 
 
-@pytest.mark.parametrize("verb", ["all", "grocery"])
+@pytest.mark.parametrize("verb", ["all", "two-step", "grocery"])
 def test_a_wrong_folder_is_one_sentence(verb: str, tmp_path):
     done = run(verb, "--shared", str(tmp_path / "nowhere"), folder=tmp_path)
     assert done.returncode == 2

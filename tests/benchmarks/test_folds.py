@@ -26,12 +26,20 @@ def test_every_label_is_spread_evenly(labels: list[str], folds: int):
         assert sizes.max() - sizes.min() <= 1
 
 
-def test_the_smallest_weight_within_one_standard_error_is_chosen():
-    # Best mean 3.0 at weight 4; its standard error: std of (2, 4) alternating is 1.0050..., over sqrt(100) = 0.1005.
+def test_the_smallest_weight_within_one_standard_error_of_the_difference_is_chosen():
+    # One photo of 100 loses 2, one gains 1: mean loss 0.01, variance (5 - 100 * 0.01^2) / 99, standard error 0.0225.
+    # Two photos lose 1: mean loss 0.02, variance (2 - 100 * 0.02^2) / 99, standard error 0.0141, which is not enough.
     best = np.array([2, 4] * 50)
-    near = np.concatenate([best[:90], np.full(10, 2)])  # five 4s became 2s: mean 2.9, within 0.1005
-    far = np.concatenate([best[:88], np.full(12, 2)])  # six: mean 2.88
+    near, far = best.copy(), best.copy()
+    near[:2] += [-2, 1]
+    far[:2] -= 1
     assert smallest_good_weight({1.0: far, 2.0: near, 4.0: best}) == 2.0
+    assert smallest_good_weight({1.0: far, 4.0: best}) == 4.0
+
+
+def test_weights_that_find_the_same_are_equally_good():
+    counts = np.array([1, 5, 2])
+    assert smallest_good_weight({0.0: counts, 0.5: counts, 1.0: counts}) == 0.0
 
 
 def looks(per_look: int = 4) -> tuple[np.ndarray, list[str]]:

@@ -7,7 +7,7 @@ from benchmarks.quality import speed
 from benchmarks.quality.arms import ARMS
 from benchmarks.quality.bench import Measured
 from benchmarks.quality.choose import Chosen, in_words
-from benchmarks.quality.main_table import _arm_rows, chosen_by_folds, search_time_rows
+from benchmarks.quality.main_table import _arm_rows, chosen_by_folds, dimension_row, search_time_rows
 from benchmarks.quality.search import Choice, Figures, Ranked
 from benchmarks.quality.sequential import Merge
 
@@ -36,17 +36,24 @@ def test_a_choice_in_words():
     assert in_words(ARMS["sequential-rrf"], Choice(constant=10)) == "constant 10, temperature 1"
 
 
-def test_the_plain_case_of_the_search_time_is_the_index_of_a_build_and_comes_first():
+def test_the_plain_case_of_the_search_time_is_the_first_size_and_comes_first():
     seconds = {"one-shot": 0.002, "reciprocal-rank": 0.004, "image-first": 0.001, "text-first": 0.002}
-    rows = search_time_rows({"auto": speed.Times(seconds), "HNSW32": speed.Times({**seconds, "one-shot": 0.001})})
+    rows = search_time_rows({60_000: speed.Times(seconds), 20_000: speed.Times({**seconds, "one-shot": 0.001})})
     plain, *others = rows
     assert (plain.name, plain.value, plain.ok) == ("one-shot over sequential search time", pytest.approx(0.5), True)
-    assert plain.note.startswith("2.00 and 4.00 ms; Flat, which --recipe auto takes at 20,000 rows, one thread;")
+    assert plain.note.startswith("2.00 and 4.00 ms; HNSW32, 60,000 rows, one thread;")
     assert {row.name.removeprefix(f"{plain.name}, "): (row.value, row.target) for row in others} == {
-        "Flat, image-first": (pytest.approx(2), None),
-        "Flat, text-first": (pytest.approx(1), None),
-        **{f"HNSW32, {merge}": (pytest.approx(0.001 / seconds[merge]), None) for merge in Merge},
+        "HNSW32, 60,000 rows, image-first": (pytest.approx(2), None),
+        "HNSW32, 60,000 rows, text-first": (pytest.approx(1), None),
+        **{f"Flat, 20,000 rows, {merge}": (pytest.approx(0.001 / seconds[merge]), None) for merge in Merge},
     }
+
+
+def test_the_ratio_of_dimensions_is_the_median_over_indexes():
+    times = [speed.Times({"fused": fused, "image": 0.010}) for fused in (0.009, 0.011, 0.014)]
+    row = dimension_row(times)
+    assert (row.value, row.ok) == (pytest.approx(1.1), True)
+    assert row.note.endswith("11.00 and 10.00 ms; 3 pairs of indexes, 0.90 to 1.40")
 
 
 def test_the_time_of_a_query_says_among_how_many_rows():

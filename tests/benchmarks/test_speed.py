@@ -83,9 +83,9 @@ def test_both_sides_go_from_the_parts_of_one_query_to_ranked_rows(monkeypatch):
         assert any(np.array_equal(text[0], row) for row in given.query_text)
 
 
-def test_dimension_times_has_both_sides():
-    times = speed.dimension_times(rows=500, rounds=3)
-    assert set(times.seconds) == {"fused", "image"}
+def test_each_pair_of_indexes_is_timed_on_both_sides():
+    times = speed.dimension_times(rows=500, rounds=3, indexes=2)
+    assert [set(one.seconds) for one in times] == [{"fused", "image"}] * 2
 
 
 def test_networks_of_several_repositories_are_timed(color_shop):

@@ -39,6 +39,12 @@ def test_a_stopped_study_goes_on_where_it_was(tmp_path):
     assert [row["value"] for row in json.loads(path.read_text())["rows"]] == [3, 3]
 
 
+def test_the_result_file_names_the_verb_that_makes_it(tmp_path):
+    study = Study("quality_two_step", "Demo", [Counting().cell("one")])
+    assert study.verb == "two-step"
+    assert "`python -m benchmarks.quality two-step`" in run_study(study, folder=tmp_path).with_suffix(".md").read_text()
+
+
 def test_a_cell_with_other_settings_is_measured_again(tmp_path):
     counting = Counting()
     for settings in (["--epochs", 5], ["--epochs", 6]):
