@@ -39,7 +39,7 @@ from index_builder.manifest import (
 from index_builder.recall import measure_recall, measured_weights
 from index_builder.row_builder import BuildSettings, RowBuilder
 from index_builder.search import Parts, Searcher
-from index_builder.store import LocalStore, check_version
+from index_builder.store import Store, check_version
 from index_builder.texts import TextOptions, TextParts
 
 __all__ = ["REJECTED_FILE", "build_gallery", "new_version"]
@@ -53,7 +53,7 @@ def build_gallery(
     networks: PhotoNetworks,
     words: WordModel | None,
     *,
-    store: LocalStore,
+    store: Store,
     splits: Collection[str] | None = None,
     version: str | None = None,
     image_vector: ImageVector = ImageVector.EMBEDDING,
@@ -129,7 +129,7 @@ def build_gallery(
     return manifest
 
 
-def new_version(store: LocalStore) -> str:
+def new_version(store: Store) -> str:
     """Return a version made of the time (UTC) that the store does not have yet."""
     name = datetime.now(UTC).strftime("%Y%m%d-%H%M%S")
     taken = set(store.versions())

@@ -13,3 +13,13 @@ class ConflictError(ShopcamError):
     """Somebody else changed the store in between, or the name is taken."""
 
     status, code = 409, "conflict"
+
+
+class StoreError(NotReadyError):
+    """The store was not reached, refused, or answered what makes no sense."""
+
+
+class GateError(ShopcamError):
+    """A gallery did not pass the gate before it would have become live."""
+
+    status, code = 409, "gate"

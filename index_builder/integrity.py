@@ -23,7 +23,7 @@ def record_files(folder: Path) -> dict[str, FileRecord]:
     """Return size and checksum of every file of a folder but its manifest, by path inside the folder."""
     files = sorted(path for path in folder.rglob("*") if path.is_file() and path.name != MANIFEST)
     return {
-        path.relative_to(folder).as_posix(): FileRecord(size_bytes=path.stat().st_size, sha256=_sha256(path))
+        path.relative_to(folder).as_posix(): FileRecord(size_bytes=path.stat().st_size, sha256=sha256_of(path))
         for path in files
     }
 
@@ -39,9 +39,16 @@ def read_manifest(folder: Path) -> Manifest:
     """Read and check the manifest alone. Raises `GalleryError` when it is missing, damaged or of another schema."""
     path = folder / MANIFEST
     try:
-        data = json.loads(path.read_bytes())
+        content = path.read_bytes()
     except FileNotFoundError:
         raise GalleryError(f"no gallery at {folder}: {MANIFEST} is missing") from None
+    return parse_manifest(content, path=path)
+
+
+def parse_manifest(content: bytes, *, path: str | Path) -> Manifest:
+    """Check the bytes of a manifest that lies at `path`. Raises `GalleryError` when damaged or of another schema."""
+    try:
+        data = json.loads(content)
     except ValueError:
         raise GalleryError(f"{path} is damaged: it is not JSON") from None
     got = data.get("schema_version") if isinstance(data, dict) else None
@@ -57,9 +64,8 @@ def read_manifest(folder: Path) -> Manifest:
 
 def check_files(folder: Path, manifest: Manifest, *, verify: bool = True) -> None:
     """Refuse a gallery with a missing file or a wrong size, and with `verify` a wrong checksum: `GalleryError`."""
+    check_names(manifest, path=folder / MANIFEST)
     for name, record in manifest.files.items():
-        if PurePosixPath(name).is_absolute() or ".." in PurePosixPath(name).parts:
-            raise GalleryError(f"{folder / MANIFEST} names the file '{name}' outside the gallery")
         path = folder / name
         if not path.is_file():
             raise GalleryError(f"gallery {manifest.version} is incomplete: {name} is missing")
@@ -67,11 +73,19 @@ def check_files(folder: Path, manifest: Manifest, *, verify: bool = True) -> Non
             raise GalleryError(
                 f"gallery {manifest.version} is damaged: {name} has {size} bytes, the manifest says {record.size_bytes}"
             )
-        if verify and (sha256 := _sha256(path)) != record.sha256:
+        if verify and (sha256 := sha256_of(path)) != record.sha256:
             raise GalleryError(
                 f"gallery {manifest.version} is damaged: {name} has sha256 {sha256[:12]}..., "
                 f"the manifest says {record.sha256[:12]}..."
             )
+
+
+def check_names(manifest: Manifest, *, path: str | Path) -> None:
+    """Refuse a manifest (that lies at `path`) with a file outside the gallery folder: `GalleryError`."""
+    for name in manifest.files:
+        path_inside = PurePosixPath(name)
+        if path_inside.is_absolute() or ".." in path_inside.parts or not path_inside.parts:
+            raise GalleryError(f"{path} names the file '{name}' outside the gallery")
 
 
 def check_spaces(manifest: Manifest, spaces: Mapping[str, str]) -> None:
@@ -84,6 +98,7 @@ def check_spaces(manifest: Manifest, spaces: Mapping[str, str]) -> None:
             )
 
 
-def _sha256(path: Path) -> str:
+def sha256_of(path: Path) -> str:
+    """The checksum of a file, as manifests have it."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()

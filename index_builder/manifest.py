@@ -145,6 +145,15 @@ class ModelPair(FrozenModel):
     models: dict[str, str]  # model name -> space id
 
 
+class Forced(FrozenModel):
+    """That a gallery was made live although it did not pass the gate, who did it and why."""
+
+    reason: str = Field(min_length=1)
+    by: str
+    at: datetime
+    failed: list[str] = Field(min_length=1)  # what the gate said
+
+
 class LivePointer(FrozenModel):
     """`live.json` of a store: the pair that answers now, and the one before it."""
 
@@ -154,3 +163,15 @@ class LivePointer(FrozenModel):
     canary: ModelPair | None = None
     canary_share: float = Field(default=0.0, ge=0, le=1)
     updated_at: datetime
+    forced: Forced | None = None
+    removing: list[str] = Field(default_factory=list)  # a prune removes these now; no swap may name them
+
+    @property
+    def named(self) -> set[str]:
+        """The versions that answer, answered last, or are tried: never to be removed."""
+        return {pair.gallery for pair in (self.live, self.previous, self.canary) if pair is not None}
+
+    def to_json(self) -> bytes:
+        """The bytes of `live.json`; what is not set is left out, so that programs before these fields read it too."""
+        unset = {name for name in ("forced", "removing") if not getattr(self, name)}
+        return (self.model_dump_json(indent=1, exclude=unset) + "\n").encode()

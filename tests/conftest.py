@@ -1,7 +1,8 @@
-"""What several rooms' tests share: a tiny real model repository, and a real Triton that serves it."""
+"""What several rooms' tests share: a tiny real model repository, a real Triton that serves it, and a moto server."""
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -24,3 +25,25 @@ def tiny_triton(tiny_repository: Path, tmp_path_factory: pytest.TempPathFactory)
     """Give a running Triton over `tiny_repository`; a test that kills one starts its own."""
     with LocalTriton(tiny_repository, log_file=tmp_path_factory.mktemp("triton") / "triton.log") as triton:
         yield triton
+
+
+@pytest.fixture
+def aws_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Credentials that are none, and nothing of the machine's own AWS configuration."""
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "testing")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "testing")
+    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+    for name in ("AWS_PROFILE", "AWS_ENDPOINT_URL", "AWS_REGION", "AWS_DEFAULT_REGION"):
+        monkeypatch.delenv(name, raising=False)
+
+
+@pytest.fixture(scope="session")
+def moto_url() -> Iterator[str]:
+    """Give the address of a real moto server on a free port; each test empties it for itself."""
+    server = pytest.importorskip("moto.server", reason="moto[server] is not installed")
+    logging.getLogger("werkzeug").setLevel(logging.ERROR)
+    running = server.ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+    running.start()
+    host, port = running.get_host_and_port()
+    yield f"http://{host}:{port}"
+    running.stop()

@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import csv
+import itertools
 import json
+import shutil
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +17,9 @@ from PIL import Image
 
 from export.onnx_runtime import OnnxRuntimeNetworks
 from export.words import WordModel
+from index_builder.build import build_gallery
+from index_builder.integrity import read_manifest, record_files, write_manifest
+from index_builder.store import LocalStore
 from tests.tiny_repository import LABELS, TinyNetworks, random_pictures
 from training.words import train_words_from_catalogs
 
@@ -57,7 +64,10 @@ def networks(tiny: tuple[Path, TinyNetworks]) -> OnnxRuntimeNetworks:
 @pytest.fixture
 def shop(tmp_path: Path) -> Shop:
     """24 products: number i is a KINDS[i % 6] labeled with a color; 5 has no text; 7 has two more pictures."""
-    folder = tmp_path / "shop"
+    return make_shop(tmp_path / "shop")
+
+
+def make_shop(folder: Path) -> Shop:
     folder.mkdir()
     pictures = random_pictures(PRODUCTS + 2, seed=3)
     for number, pixels in enumerate(pictures):
@@ -86,3 +96,32 @@ def words(tmp_path_factory: pytest.TempPathFactory) -> WordModel:
     table.write_text("\n".join(["title,category_path,description", *lines]) + "\n")
     train_words_from_catalogs([table], out=folder / "words", dim=14, bucket=500, min_count=1, epochs=50, seed=1)
     return WordModel.load(folder / "words")
+
+
+@pytest.fixture(scope="session")
+def finished(
+    networks: OnnxRuntimeNetworks, words: WordModel, tmp_path_factory: pytest.TempPathFactory
+) -> Callable[..., Path]:
+    """Give a maker of whole gallery folders: the shop's, built once, under any version and with other contents."""
+    folder = tmp_path_factory.mktemp("finished")
+    store = LocalStore(folder / "store")
+    build_gallery(make_shop(folder / "shop").catalog, networks, words, store=store, version="built")
+    built = store.gallery("built")
+    numbers = itertools.count()
+
+    def make(version: str, *, more: Mapping[str, bytes] | None = None, **changes: object) -> Path:
+        """A folder of `version`, newer than all made before, with `more` files and changed fields of the manifest."""
+        made = folder / f"{next(numbers):03}-{version}"
+        shutil.copytree(built, made)
+        for name, content in (more or {}).items():
+            (made / name).write_bytes(content)
+        manifest = read_manifest(built)
+        changes = {
+            "version": version,
+            "created_at": datetime.now(UTC),
+            "files": record_files(made) if more else manifest.files,
+        } | changes
+        write_manifest(made, manifest.model_copy(update=changes))
+        return made
+
+    return make
