@@ -12,7 +12,16 @@ from catalog.terminal import run_main
 from export.onnx_runtime import OnnxRuntimeNetworks
 from export.words import WordModel
 from index_builder.build import REJECTED_FILE, build_gallery
-from index_builder.manifest import ImageVector, LabelMode, LabelSettings, LabelSource, TextVector, UnknownLabel
+from index_builder.manifest import (
+    Device,
+    ImageVector,
+    LabelMode,
+    LabelSettings,
+    LabelSource,
+    TextVector,
+    UnknownLabel,
+)
+from index_builder.recipes import Budget, parse_bytes
 from index_builder.store import open_store
 from index_builder.store_verbs import add_gate, add_verbs, gate_of, out, print_forced, print_manifest, verb
 
@@ -49,6 +58,7 @@ def build(options: argparse.Namespace) -> None:
             center_text=options.center_text,
             views=options.gallery_views,
             recipe=options.recipe,
+            budget=Budget(options.max_memory, options.target_recall, options.device),
             max_bad_rows=options.max_bad_rows,
             min_recall=options.min_recall,
         )
@@ -57,6 +67,8 @@ def build(options: argparse.Namespace) -> None:
     finally:
         networks.close()
     print_manifest(manifest)
+    if manifest.recipe.shortfall:
+        out.print(f"[yellow]{manifest.recipe.shortfall}[/yellow]")
     where = store.where(manifest.version)
     skipped = manifest.catalog["rows_skipped"]
     if skipped:
@@ -129,8 +141,15 @@ def _parser() -> argparse.ArgumentParser:
     )
     one.add_argument("--default-weight", type=float, default=1.0, help="text against image, up to 25 (default 1)")
     one.add_argument(
-        "--recipe", default="auto", help="FAISS factory string; auto: exact up to 50,000 rows, then HNSW32"
+        "--recipe",
+        default="auto",
+        help="FAISS factory string, or OPQ256+128,... (image and text part apart); auto: by size and budget",
     )
+    one.add_argument("--max-memory", type=parse_bytes, help="of the index, such as 4GB; default: no limit")
+    one.add_argument(
+        "--target-recall", type=float, default=0.95, help="search parameters are chosen for it (default 0.95)"
+    )
+    one.add_argument("--device", type=Device, choices=list(Device), default=Device.CPU, help="that will search it")
     one.add_argument(
         "--max-bad-rows", type=float, default=0.01, help="give up when a larger share is bad (default 0.01)"
     )

@@ -23,7 +23,7 @@ from catalog.rows import BadRow
 from export.networks import PhotoNetworks
 from export.words import WORDS_BIN, WORDS_JSON, WordModel
 from index_builder import faiss_index
-from index_builder.fusion import fuse_gallery
+from index_builder.fusion import FusedRows
 from index_builder.gallery import CENTER_FILE, INDEX_FILE, LABELS_FILE, WORDS_FOLDER
 from index_builder.integrity import record_files, write_manifest
 from index_builder.manifest import (
@@ -37,10 +37,12 @@ from index_builder.manifest import (
     UnknownLabel,
 )
 from index_builder.recall import measure_recall, measured_weights
+from index_builder.recipes import Budget, Facts, choose_recipe
 from index_builder.row_builder import BuildSettings, RowBuilder
 from index_builder.search import Parts, Searcher
 from index_builder.store import Store, check_version
 from index_builder.texts import TextOptions, TextParts
+from index_builder.tuning import tune
 
 __all__ = ["REJECTED_FILE", "build_gallery", "new_version"]
 
@@ -65,6 +67,7 @@ def build_gallery(
     center_text: bool = False,
     views: int = 1,
     recipe: str = "auto",
+    budget: Budget | None = None,
     max_bad_rows: float = 0.01,
     min_recall: float = 0.8,
     limits: PictureLimits | None = None,
@@ -72,11 +75,12 @@ def build_gallery(
 ) -> Manifest:
     """Build a gallery from the catalog's rows of `splits` (None: all) and publish it under `version` (None: the time).
 
-    `max_bad_rows` is a share of all rows; `min_recall` is what the index must find of the exact neighbors at the
-    default weight. `label` is how predicted labels enter a query; `label_source` says who labels the gallery's
-    pictures; `views` of each picture are averaged. Nothing is published or left in the store when it fails or is
-    stopped. Raises `MalformedError` when too many rows are bad, `NotFoundError` without the word vectors it needs,
-    `ConflictError` when the version is taken, and `OutOfRangeError` for settings that do not fit.
+    `budget` is what the index may cost and should find. `max_bad_rows` is a share of all rows; `min_recall` is what the
+    index must find of the exact neighbors at the default weight. `label` is how predicted labels enter a query;
+    `label_source` says who labels the gallery's pictures; `views` of each picture are averaged. Nothing is published or
+    left in the store when it fails or is stopped. Raises `MalformedError` when too many rows are bad, `NotFoundError`
+    without the word vectors it needs, `ConflictError` when the version is taken, and `OutOfRangeError` for settings
+    that do not fit.
     """
     settings = BuildSettings(
         image_vector=ImageVector(image_vector),
@@ -88,6 +92,7 @@ def build_gallery(
         ),
         default_weight=default_weight,
         recipe=recipe,
+        budget=budget or Budget(),
         max_bad_rows=max_bad_rows,
         min_recall=min_recall,
         limits=limits or PictureLimits(),
@@ -137,14 +142,16 @@ def new_version(store: Store) -> str:
 
 
 def _write_index(folder: Path, parts: Parts, settings: BuildSettings) -> tuple[IndexRecipe, list[RecallRow]]:
-    """Build and write the index, and refuse one that finds too little."""
-    recipe = faiss_index.choose_recipe(settings.recipe, count=len(parts.vectors))
-    image, text = np.hsplit(parts.vectors, [parts.image_dim])
-    weight = settings.stored_weight
-    index = faiss_index.make_index(fuse_gallery(image, text, default_weight=weight), recipe, seed=settings.seed)
-    by_row = Parts(parts.vectors, parts.image_dim, parts.has_text, products=np.arange(len(parts.vectors)))
-    searcher = Searcher(index, by_row, recipe=recipe, default_weight=weight)
+    """Build, tune and write the index, and refuse one that finds too little."""
+    count, weight = len(parts.vectors), settings.stored_weight
+    facts = Facts(count, image_dim=parts.image_dim, text_dim=parts.text_dim, budget=settings.budget)
+    recipe = choose_recipe(settings.recipe, facts)
+    rows = FusedRows(parts.vectors, parts.image_dim, default_weight=weight)
+    index = faiss_index.make_index(rows, recipe, image_dim=parts.image_dim, seed=settings.seed)
+    by_row = Parts(parts.vectors, parts.image_dim, parts.has_text, products=np.arange(count))
     weights = measured_weights(weight, with_text=parts.text_dim > 0)
+    recipe = tune(index, by_row, recipe, default_weight=weight, weights=weights, seed=settings.seed + 1)
+    searcher = Searcher(index, by_row, recipe=recipe, default_weight=weight)
     recall = measure_recall(searcher, by_row, weights=weights, seed=settings.seed)
     got = next(row.recall_at_10 for row in recall if row.weight == weight)
     if got < settings.min_recall:

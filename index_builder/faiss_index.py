@@ -6,10 +6,10 @@ to a shared index (here they go with each call).
 
 from __future__ import annotations
 
-import re
+import math
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import faiss as _faiss
 import numpy as np
@@ -17,46 +17,80 @@ from numpy.typing import NDArray
 
 from catalog.errors import OutOfRangeError
 from index_builder.errors import GalleryError
+from index_builder.gpu import make_graph
 from index_builder.manifest import IndexRecipe
+from index_builder.part_transforms import fit, split_factory
+from index_builder.recipes import AUTO, EF_SEARCH, FLAT, FLAT_ROWS, HNSW, TRAINING_ROWS, starting_recipe
+
+__all__ = [
+    "FLAT_ROWS",
+    "HNSW",
+    "Parameters",
+    "Rows",
+    "choose_recipe",
+    "faiss",
+    "filtered_parameters",
+    "find_rows",
+    "is_exact",
+    "make_index",
+    "read_index",
+    "version",
+    "write_index",
+]
 
 faiss: Any = _faiss  # its bundled types do not know what its Python layer adds
 
-FLAT_ROWS = 50_000  # up to here an exact scan is as quick as anything else on a request's scale
-HNSW = "HNSW32"
 ADD_BLOCK = 65_536
-TRAINING_ROWS = 200_000
+TRAINING_BYTES = 2**30
+NPROBE = 8
+# Distances that a graph of 32 links computes for each entry of efSearch, about.
+DISTANCES_PER_STEP = 20
+
+Parameters = Mapping[str, int | float]
+
+
+class Rows(Protocol):
+    """Gallery vectors [N, D] that may be larger than memory: an array, a mapped file, or `fusion.FusedRows`."""
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """N, D."""
+
+    def __getitem__(self, rows: slice | NDArray[np.int64], /) -> NDArray[np.float32]:
+        """Return some rows [n, D]; numbers come sorted."""
 
 
 def choose_recipe(recipe: str, *, count: int) -> IndexRecipe:
-    """Return the recipe for a factory string of FAISS, or for "auto": exact up to 50,000 rows, then a graph."""
-    factory = recipe
-    if recipe == "auto":
-        factory = "Flat" if count <= FLAT_ROWS else HNSW
-    parameters: dict[str, int | float] = {}
-    if "HNSW" in factory:
-        parameters["efSearch"] = 128
-    elif lists := re.search(r"IVF(\d+)", factory):
-        parameters["nprobe"] = max(8, int(lists[1]) // 8)  # FAISS' own default of 1 finds a quarter of the neighbors
-    return IndexRecipe(factory=factory, search_parameters=parameters)
+    """Return the recipe for a factory string, or for "auto" without a budget: exact up to 50,000 rows, then a graph.
 
-
-def make_index(vectors: NDArray[np.float32], recipe: IndexRecipe, *, seed: int = 0) -> Any:
-    """Train and fill an inner-product index with gallery vectors [N, D].
-
-    Raises `OutOfRangeError` when FAISS does not know the recipe, or it does not fit so many rows.
+    `recipes.choose_recipe` is the one that knows budgets.
     """
-    rows = np.ascontiguousarray(vectors, np.float32)
+    automatic = FLAT if count <= FLAT_ROWS else HNSW
+    return starting_recipe(automatic if recipe == AUTO else recipe)
+
+
+def make_index(vectors: Rows, recipe: IndexRecipe, *, image_dim: int | None = None, seed: int = 0) -> Any:
+    """Train and fill an inner-product index with gallery vectors [N, D], of which the first `image_dim` are the image.
+
+    It learns from a sample of at most 200,000 rows and 1 GiB, and reads the vectors block by block. Raises
+    `OutOfRangeError` when FAISS does not know the recipe, or it does not fit so many rows.
+    """
+    count, dim = vectors.shape
     try:
-        index = faiss.index_factory(rows.shape[1], recipe.factory, faiss.METRIC_INNER_PRODUCT)
+        if recipe.factory.startswith("CAGRA"):
+            return make_graph(vectors, recipe.factory)
+        sample: NDArray[np.float32] | None = None
+        if split_factory(recipe.factory) is not None:
+            sample = _sample(vectors, seed=seed)
+        index = _empty_index(recipe.factory, dim=dim, sample=sample, image_dim=image_dim)
         if not index.is_trained:
-            chosen = np.random.default_rng(seed).permutation(len(rows))[:TRAINING_ROWS]
-            index.train(rows[np.sort(chosen)])
-        for start in range(0, len(rows), ADD_BLOCK):
-            index.add(rows[start : start + ADD_BLOCK])
+            index.train(_sample(vectors, seed=seed) if sample is None else sample)
+        del sample
+        for start in range(0, count, ADD_BLOCK):
+            index.add(_block(vectors, slice(start, min(start + ADD_BLOCK, count))))
     except RuntimeError as error:
         raise OutOfRangeError(
-            f"FAISS cannot build the recipe '{recipe.factory}' for {len(rows)} vectors of dim {rows.shape[1]}: "
-            f"{_reason(error)}"
+            f"FAISS cannot build the recipe '{recipe.factory}' for {count} vectors of dim {dim}: {_reason(error)}"
         ) from error
     return index
 
@@ -87,20 +121,55 @@ def is_exact(index: Any) -> bool:
 
 
 def find_rows(
-    index: Any, queries: NDArray[np.float32], *, count: int, parameters: Mapping[str, int | float], threads: int
+    index: Any,
+    queries: NDArray[np.float32],
+    *,
+    count: int,
+    parameters: Parameters,
+    threads: int,
+    allowed: NDArray[np.bool_] | None = None,
 ) -> list[NDArray[np.int64]]:
     """Return up to `count` candidate rows for each query [B, D]; missing neighbors are left out.
 
-    The caller makes sure that one thread at a time searches. Raises `OutOfRangeError` for a wrong dimension.
+    Only rows that are `allowed` [N] are listed (None: all). The caller makes sure that one thread at a time searches.
+    Raises `OutOfRangeError` for a wrong dimension, and for `allowed` on an index that cannot leave rows out.
     """
     if queries.dtype != np.float32 or queries.ndim != 2 or queries.shape[1] != index.d:
         raise OutOfRangeError(
             f"queries are {queries.dtype} {list(queries.shape)}, the gallery expects float32 [B, {index.d}]"
         )
+    selector = None if allowed is None else _selector(index, allowed)
     faiss.omp_set_num_threads(threads)  # counts for the calling thread only, so it is said before every search
-    params = _search_parameters(index, parameters, count=count)
+    params = _search_parameters(index, parameters, count=count, selector=selector)
     _, rows = index.search(np.ascontiguousarray(queries), count, params=params)
     return [found[found >= 0] for found in rows]
+
+
+def filtered_parameters(index: Any, parameters: Parameters, *, allowed: int) -> Parameters | None:
+    """Return the parameters to find the best of `allowed` rows with, None where looking at each of them costs less.
+
+    The ten nearest of a share s of the rows are about the 10 / s nearest of all, so the search goes 1 / s as far:
+
+    - lists: nprobe / s of nlist lists are read, which is all of them once s <= nprobe / nlist. An exact scan of the
+      selection compares no more rows than that, so below it wins.
+    - graph: efSearch / s steps of about 20 distances against s N distances of a scan, which wins below
+      s N = sqrt(20 efSearch N): 51,000 rows of a million at efSearch 128.
+    - flat: the index itself compares with the selection only.
+    - anything else takes no selection.
+    """
+    inner = _innermost(index)
+    if not _takes_selector(inner):
+        return None
+    share = allowed / inner.ntotal
+    if isinstance(inner, faiss.IndexIVF):
+        nprobe = int(parameters.get("nprobe", NPROBE))
+        return None if share * inner.nlist <= nprobe else {**parameters, "nprobe": math.ceil(nprobe / share)}
+    if isinstance(inner, faiss.IndexHNSW):
+        steps = parameters.get("efSearch", EF_SEARCH)
+        if allowed**2 <= DISTANCES_PER_STEP * steps * inner.ntotal:
+            return None
+        return {**parameters, "efSearch": math.ceil(steps / share)}
+    return parameters
 
 
 def version() -> str:
@@ -108,20 +177,80 @@ def version() -> str:
     return str(faiss.__version__)
 
 
-def _search_parameters(index: Any, parameters: Mapping[str, int | float], *, count: int) -> Any:
-    """Return FAISS' parameter object for one call, None where the index takes none."""
+def _empty_index(factory: str, *, dim: int, sample: NDArray[np.float32] | None, image_dim: int | None) -> Any:
+    parts = split_factory(factory)
+    if parts is None or sample is None:
+        return faiss.index_factory(dim, factory, faiss.METRIC_INNER_PRODUCT)
+    matrix = fit(sample, parts, image_dim=dim if image_dim is None else image_dim)
+    transform = faiss.LinearTransform(dim, parts.dim, False)
+    faiss.copy_array_to_vector(matrix.ravel(), transform.A)
+    transform.is_trained = True
+    index = faiss.IndexPreTransform(transform, faiss.index_factory(parts.dim, parts.inner, faiss.METRIC_INNER_PRODUCT))
+    index.is_trained = index.index.is_trained
+    return index
+
+
+def _sample(vectors: Rows, *, seed: int) -> NDArray[np.float32]:
+    count, dim = vectors.shape
+    most = min(TRAINING_ROWS, max(1, TRAINING_BYTES // (4 * dim)))
+    chosen = np.random.default_rng(seed).permutation(count)[:most]
+    return _block(vectors, np.sort(chosen))
+
+
+def _block(vectors: Rows, rows: slice | NDArray[np.int64]) -> NDArray[np.float32]:
+    return np.ascontiguousarray(vectors[rows], np.float32)
+
+
+def _selector(index: Any, allowed: NDArray[np.bool_]) -> Any:
+    if allowed.dtype != np.bool_ or allowed.shape != (index.ntotal,):
+        raise OutOfRangeError(f"allowed is {allowed.dtype} {list(allowed.shape)}, expected bool [{index.ntotal}]")
+    if not _takes_selector(_innermost(index)):
+        raise OutOfRangeError(f"an index of kind {type(_innermost(index)).__name__} cannot leave rows out")
+    return faiss.IDSelectorBitmap(np.packbits(allowed, bitorder="little"))
+
+
+def _innermost(index: Any) -> Any:
+    """Return the index that lists candidates, below transforms and refinements."""
     inner = faiss.downcast_index(index)
     if isinstance(inner, faiss.IndexPreTransform):
-        below = _search_parameters(inner.index, parameters, count=count)
+        return _innermost(inner.index)
+    return _innermost(inner.base_index) if isinstance(inner, faiss.IndexRefine) else inner
+
+
+def _takes_selector(inner: Any) -> bool:
+    """Tell whether an index leaves rows out; product quantizers without lists and GPU indexes without cuVS do not."""
+    kinds = (
+        faiss.IndexFlat,
+        faiss.IndexScalarQuantizer,
+        faiss.IndexHNSW,
+        faiss.IndexIVFFlat,
+        faiss.IndexIVFScalarQuantizer,
+        faiss.IndexIVFPQ,
+    )
+    return isinstance(inner, kinds) and type(inner).__name__ != "IndexIVFPQR"
+
+
+def _search_parameters(index: Any, parameters: Parameters, *, count: int, selector: Any = None) -> Any:
+    """Return FAISS' parameter object for one call, None where the index takes none."""
+    inner = faiss.downcast_index(index)
+    selected = {} if selector is None else {"sel": selector}
+    if isinstance(inner, faiss.IndexPreTransform):
+        below = _search_parameters(inner.index, parameters, count=count, selector=selector)
         return None if below is None else faiss.SearchParametersPreTransform(index_params=below)
     if isinstance(inner, faiss.IndexRefine):
-        below = _search_parameters(inner.base_index, parameters, count=count)
-        return None if below is None else faiss.IndexRefineSearchParameters(base_index_params=below)
+        factor = max(1.0, float(parameters.get("k_factor_rf", 1)))
+        below = _search_parameters(inner.base_index, parameters, count=int(factor * count), selector=selector)
+        given = {} if below is None else {"base_index_params": below}
+        return faiss.IndexRefineSearchParameters(k_factor=factor, **given)
     if isinstance(inner, faiss.IndexIVF):
-        return faiss.SearchParametersIVF(nprobe=min(inner.nlist, int(parameters.get("nprobe", 8))))
+        nprobe = min(inner.nlist, int(parameters.get("nprobe", NPROBE)))
+        if isinstance(faiss.downcast_index(inner.quantizer), faiss.IndexHNSW):
+            steps = max(nprobe, int(parameters.get("quantizer_efSearch", 2 * nprobe)))
+            selected["quantizer_params"] = faiss.SearchParametersHNSW(efSearch=steps)
+        return faiss.SearchParametersIVF(nprobe=nprobe, **selected)
     if isinstance(inner, faiss.IndexHNSW):
-        return faiss.SearchParametersHNSW(efSearch=max(count, int(parameters.get("efSearch", 128))))
-    return None
+        return faiss.SearchParametersHNSW(efSearch=max(count, int(parameters.get("efSearch", EF_SEARCH))), **selected)
+    return faiss.SearchParameters(**selected) if selected else None
 
 
 def _reason(error: RuntimeError) -> str:

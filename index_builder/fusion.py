@@ -23,6 +23,7 @@ MAX_WEIGHT = 25.0
 MIN_DEFAULT_WEIGHT = 1e-3
 # Unit float32 vectors that are no farther from the center than this are equal to it but for rounding.
 CENTER_ITSELF = 1e-5
+FUSE_BLOCK = 4096
 
 
 def unit(rows: Floats) -> NDArray[np.float64]:
@@ -72,6 +73,31 @@ def fuse_gallery(image: Floats, text: Floats | None, *, default_weight: float) -
     if text is None or text.shape[1] == 0:
         return unit(image).astype(np.float32)
     return np.hstack([unit(image), text_factor(default_weight) * unit(text)]).astype(np.float32)
+
+
+class FusedRows:
+    """Gallery vectors [N, D_I + D_T] that are fused when they are asked for: no second copy of a large gallery."""
+
+    def __init__(self, parts: NDArray[np.float32], image_dim: int, *, default_weight: float) -> None:
+        """`parts` [N, D_I + D_T] may be mapped from a file."""
+        self._parts = parts
+        self._image_dim = image_dim
+        self._default_weight = default_weight
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """N, D_I + D_T."""
+        return self._parts.shape
+
+    def __getitem__(self, rows: slice | NDArray[np.int64]) -> NDArray[np.float32]:
+        """Return some rows, fused."""
+        chosen = self._parts[rows]
+        fused = np.empty(chosen.shape, np.float32)
+        for start in range(0, len(chosen), FUSE_BLOCK):  # float64 on the way
+            block = chosen[start : start + FUSE_BLOCK]
+            image, text = block[:, : self._image_dim], block[:, self._image_dim :]
+            fused[start : start + FUSE_BLOCK] = fuse_gallery(image, text, default_weight=self._default_weight)
+        return fused
 
 
 def fuse_query(image: Floats, text: Floats | None, *, weight: float, default_weight: float) -> NDArray[np.float32]:

@@ -17,8 +17,9 @@ from export.words import LabelVectors, WordModel, WordsError
 from index_builder.errors import GalleryError
 from index_builder.faiss_index import read_index
 from index_builder.fusion import center_texts, unit
+from index_builder.gpu import gpu_count, to_gpu
 from index_builder.integrity import check_files, check_spaces, read_manifest
-from index_builder.manifest import Manifest, TextVector, UnknownLabel
+from index_builder.manifest import Device, Manifest, TextVector, UnknownLabel
 from index_builder.product_table import TABLE_FILE, THUMBNAILS_FILE, ProductTable
 from index_builder.search import Hits, Parts, Searcher
 from index_builder.texts import unknown_vector
@@ -71,6 +72,8 @@ class Gallery:
         vectors = _read_vectors(folder / VECTORS_FILE, manifest)
         parts = Parts(vectors, image_dim=manifest.image_dim, has_text=table.has_text, products=table.products)
         index = read_index(folder / INDEX_FILE, dim=manifest.image_dim + manifest.text_dim, count=manifest.count)
+        if manifest.recipe.device is Device.GPU and gpu_count():
+            index = to_gpu(index)  # elsewhere the file's own index answers
         labels, words = _read_texts(folder, manifest)
         center = _read_center(folder / CENTER_FILE, manifest) if manifest.text.centered else None
         searcher = Searcher(

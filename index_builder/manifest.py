@@ -88,11 +88,11 @@ class LabelSettings(FrozenModel):
     top: int | None = Field(default=None, ge=1)
 
 
-class IndexRecipe(FrozenModel):
-    """FAISS factory string and the search parameters to use with it, by FAISS' own names."""
+class Device(StrEnum):
+    """Where the index answers."""
 
-    factory: str
-    search_parameters: dict[str, int | float] = Field(default_factory=dict)
+    CPU = "cpu"
+    GPU = "gpu"
 
 
 class RecallRow(FrozenModel):
@@ -100,6 +100,42 @@ class RecallRow(FrozenModel):
 
     weight: float
     recall_at_10: float = Field(ge=0, le=1)
+
+
+class OperatingPoint(FrozenModel):
+    """One way to ask an index and what it gave: recall@10 at each measured weight, time of one query on one thread."""
+
+    search_parameters: dict[str, int | float]
+    candidates: int = Field(ge=1)
+    recall: list[RecallRow]
+    ms_per_query: float = Field(ge=0)
+
+
+class IndexRecipe(FrozenModel):
+    """Factory string (FAISS', or ours of `part_transforms`) and how to ask the index, by FAISS' own names.
+
+    `candidates` rows are listed for a top_k of up to 16 and ranked exactly, in proportion more for a larger one.
+    `points` are the settings worth having, the quickest first (none of them is both slower and worse than another);
+    `tuned_recall` is that of the chosen one at the default weight, on the queries it was chosen with.
+    """
+
+    factory: str
+    search_parameters: dict[str, int | float] = Field(default_factory=dict)
+    candidates: int = Field(default=64, ge=1)
+    device: Device = Device.CPU
+    target_recall: float | None = Field(default=None, ge=0, le=1)
+    tuned_recall: float | None = Field(default=None, ge=0, le=1)
+    points: list[OperatingPoint] = Field(default_factory=list)
+
+    @property
+    def shortfall(self) -> str | None:
+        """One sentence when the wanted recall was not reached by any setting, else None."""
+        if self.target_recall is None or self.tuned_recall is None or self.tuned_recall >= self.target_recall:
+            return None
+        return (
+            f"the recipe '{self.factory}' finds {self.tuned_recall:.3f} of the ten nearest rows at its best setting, "
+            f"{self.target_recall:g} was wanted; give more --max-memory, another --recipe or a lower --target-recall"
+        )
 
 
 class ReferencePhoto(FrozenModel):

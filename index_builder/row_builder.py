@@ -21,6 +21,7 @@ from index_builder.gallery import VECTORS_FILE
 from index_builder.manifest import ImageVector, LabelSettings, LabelSource, ReferencePhoto, TextVector, UnknownLabel
 from index_builder.pictures import BadRowLimit, CatalogPicture, Embedded, embed, read_pictures
 from index_builder.product_table import TableWriter
+from index_builder.recipes import Budget
 from index_builder.search import Parts
 from index_builder.texts import TextOptions, TextParts, text_parts
 from index_builder.views import check_views
@@ -43,6 +44,7 @@ class BuildSettings:
     limits: PictureLimits = field(default_factory=PictureLimits)
     label: LabelSettings = field(default_factory=LabelSettings)
     views: int = 1
+    budget: Budget = field(default_factory=Budget)
 
     def __post_init__(self) -> None:
         if self.text.kind is TextVector.NONE:

@@ -120,6 +120,17 @@ def test_settings_of_labels_texts_and_views_are_recorded(build):
     assert manifest["label"] == {"mode": "hard", "min_confidence": 0, "top": None}
 
 
+def test_a_budget_chooses_the_recipe_and_is_recorded(build, capsys):
+    # 26 rows of 30 numbers: 3,120 bytes in full, 1,800 in fp16.
+    store = build("--version", "one", "--max-memory", "2KB", "--target-recall", "0.9")
+    recipe = json.loads((store.gallery("one") / "manifest.json").read_text())["recipe"]
+    assert (recipe["factory"], recipe["target_recall"], recipe["tuned_recall"]) == ("SQfp16", 0.9, 1)
+    assert "was wanted" not in capsys.readouterr().out
+    with pytest.raises(OutOfRangeError, match=r"the recipe 'SQ8' needs about 1,020 bytes .* 1,000 are allowed"):
+        build("--version", "two", "--max-memory", "1KB")
+    assert store.versions() == ["one"]
+
+
 @pytest.mark.parametrize(
     ("options", "sentence"),
     [
@@ -133,6 +144,8 @@ def test_settings_of_labels_texts_and_views_are_recorded(build):
         ("--label-top 0", "label top is 0: input should be greater than or equal to 1"),
         ("--gallery-views 5", "views is 5, expected 1 to 4"),
         ("--text none --center-text", "centered text needs a text part"),
+        ("--max-memory 1GX", "memory is '1GX', expected a number of bytes such as 4GB or 512MiB"),
+        ("--target-recall nan", "target recall is nan, expected a share from 0 to 1"),
     ],
 )
 def test_numbers_that_do_not_fit_are_one_sentence(build, tmp_path, options, sentence):

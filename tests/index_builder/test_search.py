@@ -188,6 +188,8 @@ def test_recipes_are_chosen_by_size():
     assert choose_recipe("auto", count=50_000).factory == "Flat"
     assert choose_recipe("auto", count=50_001).factory == "HNSW32"
     assert choose_recipe("IVF4096,PQ16", count=1).search_parameters == {"nprobe": 512}
+    graph_of_lists = choose_recipe("IVF256_HNSW32,Flat", count=1)
+    assert graph_of_lists.search_parameters == {"nprobe": 32, "quantizer_efSearch": 64}
 
 
 @pytest.mark.parametrize("factory", ["Bogus7", "IVF4096,Flat", "IDMap,Flat"])
