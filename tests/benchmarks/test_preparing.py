@@ -237,8 +237,11 @@ def test_losses_are_compared_on_one_head_and_the_same_cached_views(shared: Share
             "--split": "train,iconic",
             "--clusters": "label",
             "--freeze": "backbone",
-            "--cached-views": "4",
+            "--cached-views": "2",
             "--epochs": "10",
+            "--lr": "2e-3",
+            "--head-lr-factor": "1",
+            "--threads": "2",
             "--pooling": "ga",
         }
     assert told.pop("hinge-hard") == ("hinge", "hard")

@@ -198,7 +198,7 @@ def test_every_arm_runs_on_any_catalog_and_query_file(color_shop, tmp_path, monk
     asked = {"splits": ["train"], "query_splits": ["val"]}
     catalog = color_shop.catalog
     rows = evaluate_arms(catalog, catalog, color_shop.repository, color_shop.words.folder, **asked)
-    assert set(rows) == set(ARMS) - {"frozen", "soft-two-networks"}
+    assert set(rows) == set(ARMS) - {"frozen", "metric", "soft-two-networks"}
     without = evaluate_arms(catalog, catalog, color_shop.repository, None, **asked)
     assert {ARMS[name].text_vector for name in without} == {TextVector.NONE, TextVector.ONEHOT}
     # A solid color is told without mistake, so its label brings all five of its kind to the top.
@@ -228,7 +228,7 @@ def test_arms_of_a_shop_are_chosen_by_held_out_looks_of_its_catalog(color_shop, 
     catalog = many_tiles(tmp_path, per_label=10)
     asked = {"splits": ["train"], "query_splits": ["val"], "choose_by_folds": True}
     rows = evaluate_arms(catalog, catalog, color_shop.repository, color_shop.words.folder, **asked)
-    assert set(rows) == set(ARMS) - {"frozen", "soft-two-networks"}
+    assert set(rows) == set(ARMS) - {"frozen", "metric", "soft-two-networks"}
     gallery = outputs_of(color_shop.repository, catalog, ["train"])
     queries = outputs_of(color_shop.repository, catalog, ["val"])
     scenes = probe_scenes(gallery, shifted_folds(gallery.embedding, gallery.truth), color_shop.words)
