@@ -20,14 +20,11 @@ from index_builder.errors import GalleryError
 from index_builder.gpu import make_graph
 from index_builder.manifest import IndexRecipe
 from index_builder.part_transforms import fit, split_factory
-from index_builder.recipes import AUTO, EF_SEARCH, FLAT, FLAT_ROWS, HNSW, TRAINING_ROWS, starting_recipe
+from index_builder.recipes import EF_SEARCH, TRAINING_ROWS
 
 __all__ = [
-    "FLAT_ROWS",
-    "HNSW",
     "Parameters",
     "Rows",
-    "choose_recipe",
     "faiss",
     "filtered_parameters",
     "find_rows",
@@ -58,15 +55,6 @@ class Rows(Protocol):
 
     def __getitem__(self, rows: slice | NDArray[np.int64], /) -> NDArray[np.float32]:
         """Return some rows [n, D]; numbers come sorted."""
-
-
-def choose_recipe(recipe: str, *, count: int) -> IndexRecipe:
-    """Return the recipe for a factory string, or for "auto" without a budget: exact up to 50,000 rows, then a graph.
-
-    `recipes.choose_recipe` is the one that knows budgets.
-    """
-    automatic = FLAT if count <= FLAT_ROWS else HNSW
-    return starting_recipe(automatic if recipe == AUTO else recipe)
 
 
 def make_index(vectors: Rows, recipe: IndexRecipe, *, image_dim: int | None = None, seed: int = 0) -> Any:

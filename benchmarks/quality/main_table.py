@@ -18,13 +18,12 @@ from benchmarks.quality.search import Vectors, vectors_of
 from benchmarks.quality.sequential import DEPTH, Merge
 from benchmarks.quality.served import served_rows
 from benchmarks.results import RESULTS, Row, Target, publish
-from index_builder.faiss_index import choose_recipe
+from index_builder.recipes import AUTO, Facts, choose_factory
 
 NAME = "quality"
 TWO_STEP = "two-step over one-step, points, mean of 3 seeds on both sets (112 px study)"
 TWO_STEP_RESULT = "quality_two_step"
 OVERRIDDEN = Path(".cache/benchmarks/results")
-AUTO = "auto"
 
 
 def main_table(shared: Path, *, networks: str | None = None) -> Path:
@@ -213,7 +212,7 @@ def _search_time_row(times: speed.Times, rows: int, merge: Merge, *, plain: bool
 
 
 def _auto(rows: int) -> str:
-    return f"{choose_recipe(AUTO, count=rows).factory}, {rows:,} rows"
+    return f"{choose_factory(Facts(rows, speed.IMAGE_DIM, speed.TEXT_DIM))}, {rows:,} rows"
 
 
 def _search_parts(bench: GroceryBench, measured: Measured) -> Vectors:

@@ -19,9 +19,10 @@ from benchmarks.quality.confusion import Confusion, project
 from benchmarks.quality.outputs import Outputs
 from benchmarks.quality.sequential import CONSTANT, DEPTH, SequentialSearcher
 from export.words import WordModel
-from index_builder.faiss_index import choose_recipe, make_index
+from index_builder.faiss_index import make_index
 from index_builder.fusion import center_texts, fuse_gallery, unit
 from index_builder.manifest import ImageVector, LabelMode, LabelSource
+from index_builder.recipes import Facts, choose_recipe
 from index_builder.search import Parts, Searcher
 from index_builder.texts import TextOptions, text_parts
 
@@ -175,7 +176,7 @@ def searcher(
 
 def one_shot_searcher(parts: Vectors, *, recipe: str) -> Searcher:
     """Return the product's own searcher over an arm's gallery, each row a product; recipes are those of a build."""
-    chosen = choose_recipe(recipe, count=len(parts.image))
+    chosen = choose_recipe(recipe, Facts(len(parts.image), parts.image.shape[1], parts.text.shape[1]))
     index = make_index(fuse_gallery(parts.image, parts.text, default_weight=STORED_WEIGHT), chosen)
     stored = Parts(
         np.hstack([unit(parts.image), parts.text]).astype(np.float32),

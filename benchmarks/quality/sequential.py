@@ -15,8 +15,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.metrics import reciprocal_rank_fusion
-from index_builder.faiss_index import choose_recipe, faiss, find_rows, make_index
+from index_builder.faiss_index import faiss, find_rows, make_index
 from index_builder.fusion import unit
+from index_builder.recipes import FLAT, Facts, choose_recipe, starting_recipe
 
 DEPTH = 200
 CONSTANT = 60.0  # of reciprocal rank fusion, as its authors use it
@@ -46,9 +47,9 @@ class SequentialSearcher:
     ) -> None:
         self._image = unit(image).astype(np.float32)
         self._text = unit(text).astype(np.float32)
-        self._recipe = choose_recipe(recipe, count=len(image))
+        self._recipe = choose_recipe(recipe, Facts(len(image), image.shape[1]))
         self._by_image = make_index(self._image, self._recipe)
-        self._by_text = make_index(self._text, choose_recipe("Flat", count=len(image)))
+        self._by_text = make_index(self._text, starting_recipe(FLAT))
         self._depth = min(depth, len(image))
         self._constant = constant
         self._threads = threads

@@ -10,8 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from catalog.errors import OutOfRangeError
-from index_builder.faiss_index import choose_recipe, make_index
+from index_builder.faiss_index import make_index
 from index_builder.fusion import fuse_gallery, fuse_query, scores, text_factor, unit
+from index_builder.recipes import starting_recipe
 from index_builder.search import Parts, Searcher
 
 STORED = st.floats(0.01, 25)
@@ -35,7 +36,7 @@ def shops(draw: st.DrawFn) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarr
 
 def searcher(images: np.ndarray, texts: np.ndarray, *, default_weight: float) -> Searcher:
     parts = Parts(np.hstack([images, texts]), images.shape[1], texts.any(axis=1), np.arange(len(images)))
-    recipe = choose_recipe("Flat", count=len(images))
+    recipe = starting_recipe("Flat")
     index = make_index(fuse_gallery(images, texts, default_weight=default_weight), recipe)
     return Searcher(index, parts, recipe=recipe, default_weight=default_weight)
 

@@ -8,9 +8,10 @@ import numpy as np
 import pytest
 
 from catalog.errors import OutOfRangeError
-from index_builder.faiss_index import choose_recipe, find_rows, make_index, read_index, write_index
+from index_builder.faiss_index import find_rows, make_index, read_index, write_index
 from index_builder.fusion import fuse_gallery, fuse_query, unit
 from index_builder.part_transforms import deal_out, fit, split_factory
+from index_builder.recipes import starting_recipe
 
 IMAGE_DIM, TEXT_DIM, ROWS, DEFAULT_WEIGHT = 24, 7, 1500, 2.0
 
@@ -33,8 +34,7 @@ def indexes(fused: np.ndarray) -> dict[str, Any]:
     """Six codes for the picture and two for the text, and FAISS' own OPQ of the whole vector with as many bits."""
     factories = {"apart": "OPQ24+8,PQ8x6", "mixed": "OPQ8_32,PQ8x6"}
     return {
-        name: make_index(fused, choose_recipe(factory, count=ROWS), image_dim=IMAGE_DIM)
-        for name, factory in factories.items()
+        name: make_index(fused, starting_recipe(factory), image_dim=IMAGE_DIM) for name, factory in factories.items()
     }
 
 
@@ -79,7 +79,7 @@ def test_axes_are_dealt_out_to_equal_products():
 
 @pytest.mark.parametrize("factory", ["PCA16+7,HNSW8", "OPQ24+8,IVF8,PQ8x4,Refine(SQ8)", "PCA24+8,IVF8_HNSW8,SQfp16"])
 def test_a_mapped_file_answers_as_what_was_written(fused, tmp_path, factory):
-    recipe = choose_recipe(factory, count=ROWS)
+    recipe = starting_recipe(factory)
     index = make_index(fused, recipe, image_dim=IMAGE_DIM)
     write_index(index, tmp_path / "index.faiss")
     read = read_index(tmp_path / "index.faiss", dim=IMAGE_DIM + TEXT_DIM, count=ROWS)
@@ -99,7 +99,7 @@ def test_a_mapped_file_answers_as_what_was_written(fused, tmp_path, factory):
 )
 def test_parts_that_do_not_fit(fused, factory, message):
     with pytest.raises(OutOfRangeError, match=message):
-        make_index(fused, choose_recipe(factory, count=ROWS), image_dim=IMAGE_DIM)
+        make_index(fused, starting_recipe(factory), image_dim=IMAGE_DIM)
 
 
 def test_factory_strings_of_faiss_are_left_to_it():

@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from index_builder.faiss_index import choose_recipe, find_rows, make_index
+from index_builder.faiss_index import find_rows, make_index
+from index_builder.recipes import starting_recipe
 
 
 @pytest.mark.parametrize("recipe", ["IVF16,Flat", "IVF16,Flat,RFlat", "IVF16_HNSW4,Flat", "PCA32+0,IVF16,Flat"])
@@ -13,7 +14,7 @@ def test_all_lists_probed_is_exact_and_one_is_not(recipe: str):
     vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
     queries = vectors[:50] + 0.3 * rng.normal(size=(50, 32)).astype(np.float32)
     exact = np.argsort(-(queries @ vectors.T), axis=1)[:, :10]
-    index = make_index(vectors, choose_recipe(recipe, count=len(vectors)))
+    index = make_index(vectors, starting_recipe(recipe))
 
     def recall(nprobe: int) -> float:
         found = find_rows(index, queries, count=10, parameters={"nprobe": nprobe}, threads=1)
@@ -28,7 +29,7 @@ def test_a_refinement_chooses_from_as_many_more_as_it_is_told():
     vectors = rng.normal(size=(600, 16)).astype(np.float32)
     queries = rng.normal(size=(20, 16)).astype(np.float32)
     exact = np.argsort(-(queries @ vectors.T), axis=1)[:, :10]
-    index = make_index(vectors, choose_recipe("PQ4x4,RFlat", count=len(vectors)))
+    index = make_index(vectors, starting_recipe("PQ4x4,RFlat"))
 
     def recall(factor: float) -> float:
         found = find_rows(index, queries, count=10, parameters={"k_factor_rf": factor}, threads=1)

@@ -10,9 +10,10 @@ import pytest
 from catalog.errors import OutOfRangeError
 from index_builder import faiss_index
 from index_builder.errors import GalleryError
-from index_builder.faiss_index import choose_recipe, find_rows, make_index, read_index, write_index
+from index_builder.faiss_index import find_rows, make_index, read_index, write_index
 from index_builder.fusion import fuse_gallery, unit
 from index_builder.recall import measure_recall, measured_weights
+from index_builder.recipes import starting_recipe
 from index_builder.search import Parts, Searcher
 
 IMAGE_DIM, TEXT_DIM, ROWS = 48, 16, 3000
@@ -44,7 +45,7 @@ def draw(count: int, *, seed: int) -> tuple[np.ndarray, np.ndarray]:
 
 
 def make_searcher(parts: Parts, factory: str) -> Searcher:
-    recipe = choose_recipe(factory, count=len(parts.vectors))
+    recipe = starting_recipe(factory)
     image, text = np.hsplit(parts.vectors, [parts.image_dim])
     index = make_index(fuse_gallery(image, text, default_weight=DEFAULT_WEIGHT), recipe)
     return Searcher(index, parts, recipe=recipe, default_weight=DEFAULT_WEIGHT)
@@ -107,7 +108,7 @@ def test_equal_rows_come_in_row_order(queries):
     row = unit(np.ones((1, IMAGE_DIM)))
     vectors = np.vstack([np.repeat(row, 500, axis=0), -row]).astype(np.float32)
     parts = Parts(vectors, IMAGE_DIM, np.zeros(501, bool), np.arange(501))
-    recipe = choose_recipe("Flat", count=501)
+    recipe = starting_recipe("Flat")
     searcher = Searcher(make_index(vectors, recipe), parts, recipe=recipe, default_weight=0)
     assert searcher.search(queries[0][:1] + 1, None, weight=0, top_k=5).rows.tolist() == [[0, 1, 2, 3, 4]]
 
@@ -131,7 +132,7 @@ def test_many_threads_get_the_answers_of_one(parts, queries):
 
 
 def test_search_parameters_go_with_the_call_and_change_nothing(parts, queries):
-    recipe = choose_recipe("IVF32,Flat", count=ROWS)
+    recipe = starting_recipe("IVF32,Flat")
     assert recipe.search_parameters == {"nprobe": 8}
     index = make_index(parts.vectors, recipe)
     images = np.hstack([queries[0], 0 * queries[1]])
@@ -146,13 +147,13 @@ def test_search_parameters_go_with_the_call_and_change_nothing(parts, queries):
 
 
 def test_missing_neighbors_are_left_out():
-    index = make_index(np.eye(4, dtype=np.float32), choose_recipe("Flat", count=4))
+    index = make_index(np.eye(4, dtype=np.float32), starting_recipe("Flat"))
     query = np.array([[4, 3, 2, 1]], np.float32)
     assert [rows.tolist() for rows in find_rows(index, query, count=9, parameters={}, threads=1)] == [[0, 1, 2, 3]]
 
 
 def test_faiss_never_sees_a_wrong_query():
-    index = make_index(np.eye(4, dtype=np.float32), choose_recipe("Flat", count=4))
+    index = make_index(np.eye(4, dtype=np.float32), starting_recipe("Flat"))
     for queries in (np.zeros((1, 5), np.float32), np.zeros((1, 4)), np.zeros(4, np.float32)):
         with pytest.raises(OutOfRangeError, match=r"the gallery expects float32 \[B, 4\]"):
             find_rows(index, queries, count=1, parameters={}, threads=1)
@@ -184,22 +185,20 @@ def test_no_queries_give_no_hits(parts):
     assert hits.rows.shape == hits.scores.shape == (0, 3)
 
 
-def test_recipes_are_chosen_by_size():
-    assert choose_recipe("auto", count=50_000).factory == "Flat"
-    assert choose_recipe("auto", count=50_001).factory == "HNSW32"
-    assert choose_recipe("IVF4096,PQ16", count=1).search_parameters == {"nprobe": 512}
-    graph_of_lists = choose_recipe("IVF256_HNSW32,Flat", count=1)
+def test_a_recipe_starts_with_usable_parameters():
+    assert starting_recipe("IVF4096,PQ16").search_parameters == {"nprobe": 512}
+    graph_of_lists = starting_recipe("IVF256_HNSW32,Flat")
     assert graph_of_lists.search_parameters == {"nprobe": 32, "quantizer_efSearch": 64}
 
 
 @pytest.mark.parametrize("factory", ["Bogus7", "IVF4096,Flat", "IDMap,Flat"])
 def test_a_recipe_that_does_not_fit_is_one_sentence(factory):
     with pytest.raises(OutOfRangeError, match=f"FAISS cannot build the recipe '{factory}' for 9 vectors of dim 4"):
-        make_index(np.random.default_rng(0).normal(size=(9, 4)).astype(np.float32), choose_recipe(factory, count=9))
+        make_index(np.random.default_rng(0).normal(size=(9, 4)).astype(np.float32), starting_recipe(factory))
 
 
 def test_an_index_file_of_another_gallery_is_refused(tmp_path):
-    index = make_index(np.eye(4, dtype=np.float32), choose_recipe("Flat", count=4))
+    index = make_index(np.eye(4, dtype=np.float32), starting_recipe("Flat"))
     write_index(index, tmp_path / "index.faiss")
     assert read_index(tmp_path / "index.faiss", dim=4, count=4).ntotal == 4
     with pytest.raises(GalleryError, match="holds 4 vectors of dim 4, the manifest says 5 of dim 4"):
