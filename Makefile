@@ -70,8 +70,9 @@ demo: .venv/.service .venv-triton/.ready $(STORE)/live.json ## sample shop -> ga
 serve: .venv/.service .venv-triton/.ready $(STORE)/live.json ## the live gallery of ./store on http://127.0.0.1:3000
 	@$(PY) -m bento serve --store $(STORE) --repository $(REPOSITORY) --local-triton
 
+# Two workers, whole files: half of the suite waits for servers and for single-threaded parts.
 test: .venv/.dev .venv-triton/.ready ## all tests
-	@$(PY) -m pytest $(PYTEST_ARGS)
+	@$(PY) -m pytest -n 2 --dist loadfile --no-loadscope-reorder $(PYTEST_ARGS)
 
 check: .venv/.dev ## ruff, mypy, import-linter
 	@$(PY) -m ruff check .

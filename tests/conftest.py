@@ -12,6 +12,11 @@ from export.local_triton import LocalTriton
 from tests.tiny_repository import make_tiny_repository
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with the README's commands, which take minutes: with two workers nothing long is left for the end."""
+    items.sort(key=lambda item: item.path.name != "test_readme.py")
+
+
 @pytest.fixture(scope="session")
 def tiny_repository(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Give the path of a repository as `make_tiny_repository` writes it; not to be changed."""

@@ -35,11 +35,11 @@ def test_the_quickest_that_finds_enough_is_chosen():
 def test_what_is_tried():
     assert efforts("IVF5,Flat") == [{"nprobe": 1}, {"nprobe": 2}, {"nprobe": 4}]
     assert efforts("IVF64_HNSW32,PQ8")[-1] == {"nprobe": 64, "quantizer_efSearch": 128}
-    assert efforts("PCA8+8,HNSW32")[0] == {"efSearch": 64}
+    assert efforts("PCA8+8,HNSW32")[0] == {"efSearch": 16}
     assert efforts("SQ8") == [{}]
-    assert depths("IVF64,Flat", count=10**6) == depths("HNSW32", count=10**6) == [(64, {})]
-    assert [number for number, _ in depths("IVF64,PQ8", count=300)] == [64, 128, 256]
-    assert depths("IVF64,PQ8,Refine(SQ8)", count=300)[-1] == (64, {"k_factor_rf": 8})
+    assert depths("IVF64,Flat", count=10**6) == depths("HNSW32", count=10**6) == [(16, {})]
+    assert [number for number, _ in depths("IVF64,PQ8", count=300)] == [16, 32, 64, 128, 256]
+    assert depths("IVF64,PQ8,Refine(SQ8)", count=300)[-1] == (16, {"k_factor_rf": 32})
 
 
 @pytest.fixture(scope="module")
