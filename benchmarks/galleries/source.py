@@ -17,6 +17,7 @@ from benchmarks.grocery import prepare
 from catalog.terminal import progress
 from index_builder.fusion import unit
 from index_builder.gallery import VECTORS_FILE, Gallery
+from index_builder.manifest import Manifest
 from index_builder.recall import Questions
 from index_builder.store import open_store
 
@@ -26,11 +27,12 @@ BLOCK = 16_384
 
 @dataclass(frozen=True)
 class Source:
-    """Points around the rows of a gallery `folder`, whose first `image_dim` dimensions are the image."""
+    """Points around the rows of the gallery in `folder`, whose first `image_dim` dimensions are the image."""
 
     points: Points
     image_dim: int
     folder: Path
+    manifest: Manifest
 
     @property
     def dim(self) -> int:
@@ -48,7 +50,10 @@ class Source:
         return Questions(parts[:, : self.image_dim], parts[:, self.image_dim :])
 
     def write(self, path: Path, count: int) -> NDArray[np.int64]:
-        """Write unit parts float32 [count, D] as a .npy file; returns the center of each row [count]."""
+        """Write unit parts float32 [count, D] as a .npy file; returns the center of each row [count].
+
+        Rows of the reference photos are the photos' own, so that a service can check itself on what is made of them.
+        """
         rows = np.lib.format.open_memmap(path, "w+", dtype=np.float32, shape=(count, self.dim))
         centers = np.empty(count, np.int64)
         start = 0
@@ -58,6 +63,9 @@ class Source:
             rows[start:end] = unit_parts(block.vectors, self.image_dim)
             centers[start:end] = block.centers
             start = end
+        kept = [reference.row for reference in self.manifest.references if reference.row < count]
+        rows[kept] = np.load(self.folder / VECTORS_FILE, mmap_mode="r")[kept]
+        centers[kept] = kept
         rows.flush()
         return centers
 
@@ -77,7 +85,7 @@ def source_of(folder: Path) -> Source:
     try:
         parts = np.load(folder / VECTORS_FILE)
         labels = [row["label"] or row["category_path"] for row in gallery.rows(np.arange(len(parts)))]
-        return Source(Points(parts, np.array(labels)), gallery.manifest.image_dim, folder)
+        return Source(Points(parts, np.array(labels)), gallery.manifest.image_dim, folder, gallery.manifest)
     finally:
         gallery.close()
 

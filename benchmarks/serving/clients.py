@@ -40,7 +40,10 @@ class Target(StrEnum):
 
 @dataclass(frozen=True)
 class LoadSpec:
-    """`url` is host:port for Triton and http://host:port for the service; `photos` is a folder of JPEG files."""
+    """`url` is host:port for Triton and http://host:port for the service; `photos` is a folder of JPEG files.
+
+    With `log` each answer is written there, a .npy file float64 [n, 2]: when it was asked (monotonic clock), seconds.
+    """
 
     target: Target
     repository: str
@@ -48,6 +51,7 @@ class LoadSpec:
     clients: int
     seconds: float
     url: str = ""
+    log: str = ""
 
 
 @dataclass(frozen=True)
@@ -83,7 +87,7 @@ def _run(spec: LoadSpec) -> LoadReport:
     with _workers(spec, photos) as workers:
         for work in workers:
             work(0)  # connections and graphs are warm before the clock starts
-        latencies: list[list[float]] = [[] for _ in workers]
+        answers: list[list[tuple[float, float]]] = [[] for _ in workers]
         failures = [0] * len(workers)
         start = time.perf_counter()
         cpu_before = time.process_time()
@@ -93,7 +97,7 @@ def _run(spec: LoadSpec) -> LoadReport:
             turn = number * 7
             while (begun := time.perf_counter()) < end:
                 if workers[number](turn % len(photos)):
-                    latencies[number].append(time.perf_counter() - begun)
+                    answers[number].append((begun, time.perf_counter() - begun))
                 else:
                     failures[number] += 1
                 turn += 1
@@ -104,7 +108,10 @@ def _run(spec: LoadSpec) -> LoadReport:
         for thread in threads:
             thread.join()
         wall_s, cpu_s = time.perf_counter() - start, time.process_time() - cpu_before
-    all_ms = np.concatenate([np.array(one) for one in latencies]) * 1e3
+    every = np.concatenate([np.array(one).reshape(-1, 2) for one in answers])
+    if spec.log:
+        np.save(spec.log, every)
+    all_ms = every[:, 1] * 1e3
     p50_ms, p99_ms = (float(value) for value in np.quantile(all_ms, [0.5, 0.99])) if len(all_ms) else (0.0, 0.0)
     return LoadReport(
         answered=len(all_ms), failed=sum(failures), wall_s=wall_s, client_cpu_s=cpu_s, p50_ms=p50_ms, p99_ms=p99_ms

@@ -1,0 +1,92 @@
+"""Drawn points and their index in, a whole gallery of as many products out: published, live, and searchable by photos.
+
+A product is a point: it has the columns and the thumbnail of the row it was drawn around, under an id of its own.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from datetime import UTC, datetime
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
+
+from benchmarks.galleries.building import IndexSpec, built, parts_of, searcher_of
+from benchmarks.galleries.source import Source
+from index_builder.build import REJECTED_FILE
+from index_builder.gallery import INDEX_FILE, LABELS_FILE, VECTORS_FILE, WORDS_FOLDER
+from index_builder.integrity import record_files, write_manifest
+from index_builder.manifest import Manifest
+from index_builder.product_table import SCHEMA, TABLE_FILE, THUMBNAILS_FILE
+from index_builder.recall import measure_recall, measured_weights
+from index_builder.store import open_store
+
+REFERENCES = "references"
+ROW_GROUP = 65_536
+
+
+def publish_gallery(source: Source, spec: IndexSpec, *, store_folder: Path, version: str) -> Path:
+    """Publish a gallery of the points of `spec` where that has not been done; returns its folder. Nothing is swapped.
+
+    Large files are hard links, so a second version costs no disk.
+    """
+    store = open_store(str(store_folder))
+    if version not in store.versions():
+        with store.staging(version) as folder:
+            _fill(folder, source, spec)
+            write_manifest(folder, _manifest(folder, source, spec, version))
+            store.publish(folder, version)
+    return store.gallery(version)
+
+
+def _fill(folder: Path, source: Source, spec: IndexSpec) -> None:
+    points, base = Path(spec.points), source.folder
+    built(spec)
+    os.link(points / VECTORS_FILE, folder / VECTORS_FILE)
+    os.link(Path(spec.out) / INDEX_FILE, folder / INDEX_FILE)
+    for name in (THUMBNAILS_FILE, LABELS_FILE):
+        shutil.copyfile(base / name, folder / name)
+    for name in (WORDS_FOLDER, REFERENCES):
+        shutil.copytree(base / name, folder / name)
+    (folder / REJECTED_FILE).write_text("")
+    _write_table(
+        folder / TABLE_FILE, pq.read_table(base / TABLE_FILE), np.load(points / "centers.npy"), source.manifest
+    )
+
+
+def _write_table(path: Path, base: pa.Table, centers: NDArray[np.int64], manifest: Manifest) -> None:
+    """Write the row of each point's center under an id and a number of its own; reference rows keep their id."""
+    kept = {reference.row: reference.product_id for reference in manifest.references}
+    with pq.ParquetWriter(path, SCHEMA) as writer:
+        for start in range(0, len(centers), ROW_GROUP):
+            rows = base.take(pa.array(centers[start : start + ROW_GROUP]))
+            numbers = range(start, start + len(rows))
+            ids = [kept.get(number, f"point-{number}") for number in numbers]
+            rows = rows.set_column(SCHEMA.get_field_index("product_id"), "product_id", pa.array(ids))
+            rows = rows.set_column(SCHEMA.get_field_index("product"), "product", pa.array(numbers, pa.int64()))
+            writer.write_table(rows.cast(SCHEMA))
+
+
+def _manifest(folder: Path, source: Source, spec: IndexSpec, version: str) -> Manifest:
+    parts, recipe = parts_of(Path(spec.points), spec.image_dim), built(spec).recipe
+    weights = measured_weights(1.0, with_text=True)
+    recall = measure_recall(searcher_of(spec, parts, recipe), parts, weights=weights, seed=0)
+    count = len(parts.vectors)
+    return source.manifest.model_copy(
+        update={
+            "version": version,
+            "created_at": datetime.now(UTC),
+            "count": count,
+            "products": count,
+            "default_weight": 1.0,
+            "recipe": recipe,
+            "recall": recall,
+            "files": record_files(folder),
+            "catalog": {"points": count, "spec": json.dumps(spec.points)},
+        }
+    )
