@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -17,7 +18,7 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from benchmarks.galleries.building import IndexSpec, built, parts_of, searcher_of
-from benchmarks.galleries.source import Source
+from benchmarks.galleries.source import FOLDER, Source, drawn, grocery_source
 from index_builder.build import REJECTED_FILE
 from index_builder.gallery import INDEX_FILE, LABELS_FILE, VECTORS_FILE, WORDS_FOLDER
 from index_builder.integrity import record_files, write_manifest
@@ -28,6 +29,31 @@ from index_builder.store import open_store
 
 REFERENCES = "references"
 ROW_GROUP = 65_536
+
+
+@dataclass(frozen=True)
+class Ready:
+    """A published gallery of drawn points in a store of its own."""
+
+    source: Source
+    spec: IndexSpec
+    store: Path
+    folder: Path
+
+
+def index_spec(source: Source, count: int, *, max_memory_bytes: int) -> IndexSpec:
+    """Return the index that a build takes for `count` points within so much memory."""
+    points = drawn(source, count)
+    out = points / f"within-{max_memory_bytes // 10**6}-mb"
+    return IndexSpec(str(points), str(out), source.image_dim, max_memory_bytes)
+
+
+def ready_gallery(shared: Path, count: int, *, max_memory_bytes: int, version: str = "blue") -> Ready:
+    """Return a published gallery of `count` products, made where that has not been done."""
+    source = grocery_source(shared)
+    spec = index_spec(source, count, max_memory_bytes=max_memory_bytes)
+    store = FOLDER / f"store-{count}"
+    return Ready(source, spec, store, publish_gallery(source, spec, store_folder=store, version=version))
 
 
 def publish_gallery(source: Source, spec: IndexSpec, *, store_folder: Path, version: str) -> Path:

@@ -15,11 +15,15 @@ import numpy as np
 import psutil
 from numpy.typing import NDArray
 
+from benchmarks import grocery, sample
+from benchmarks.galleries.ready import ready_gallery
+from benchmarks.galleries.source import FOLDER
 from benchmarks.results import Row, Target
 from benchmarks.serving.clients import LoadReport, LoadSpec, measure
 from benchmarks.serving.clients import Target as Load
-from benchmarks.serving.throughput import Running
+from benchmarks.serving.throughput import Running, running
 from catalog.errors import NotReadyError
+from index_builder.store import open_store
 
 CLIENTS = 20
 WARM_S = 10.0  # of the load, before anything is counted
@@ -68,6 +72,24 @@ def swap_under_load(run: Running, *, store: Path, photos: Path, repository: Path
     if not reports:
         raise NotReadyError("the load failed; see above")
     return Swapped(np.load(log), reports[0].failed, began, ended, bytes_before, peak, _resident(run))
+
+
+def measure_swap(shared: Path, count: int, *, max_memory_bytes: int) -> list[Row]:
+    """Publish one gallery under two names, serve the first under load, and swap to the second."""
+    blue = ready_gallery(shared, count, max_memory_bytes=max_memory_bytes, version="blue")
+    ready_gallery(shared, count, max_memory_bytes=max_memory_bytes, version="green")
+    store = open_store(str(blue.store))
+    live = store.live()
+    if live is None or live.live.gallery != "blue":
+        store.swap("blue")
+    shop = grocery.prepare(shared)
+    photos = sample.prepare().photos
+    logs = FOLDER / "logs"
+    with running(shop.repository, blue.store, log_folder=logs) as run:
+        seen = swap_under_load(
+            run, store=blue.store, photos=photos, repository=shop.repository, green="green", log=logs / "answers.npy"
+        )
+    return swap_rows(seen, count)
 
 
 def swap_rows(seen: Swapped, count: int) -> list[Row]:
