@@ -1,4 +1,4 @@
-"""`python -m index_builder VERB`: build, publish, list, swap, roll back, verify and prune the galleries of a store."""
+"""`python -m index_builder VERB`: build, update, publish, swap, roll back, verify and prune galleries of a store."""
 
 from __future__ import annotations
 
@@ -24,6 +24,7 @@ from index_builder.manifest import (
 from index_builder.recipes import Budget, parse_bytes
 from index_builder.store import open_store
 from index_builder.store_verbs import add_gate, add_verbs, gate_of, out, print_forced, print_manifest, verb
+from index_builder.update_verb import add_update
 
 
 def main(arguments: list[str]) -> int:
@@ -159,6 +160,7 @@ def _parser() -> argparse.ArgumentParser:
     one.add_argument("--swap", action=argparse.BooleanOptionalAction, default=True, help="make it live when built")
     add_gate(one)
     add_verbs(verbs)
+    add_update(verbs)
     return parser
 
 

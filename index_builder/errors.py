@@ -9,6 +9,10 @@ class GalleryError(NotReadyError):
     """A gallery is damaged, incomplete, or does not fit the networks or this program."""
 
 
+class JournalError(GalleryError):
+    """A batch of the journal is damaged, missing, or does not fit a gallery."""
+
+
 class ConflictError(ShopcamError):
     """Somebody else changed the store in between, or the name is taken."""
 

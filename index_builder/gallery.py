@@ -1,12 +1,14 @@
 """A published gallery folder in, hits, products and pictures out: the reader that the service and the benchmarks use.
 
 It refuses what does not fit (`GalleryError`) before FAISS sees a byte: schema, missing or changed files, another model.
+`with_changes` gives another reader over the same gallery that knows batches of the store's journal, too.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any, Self
 
@@ -14,13 +16,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from export.words import LabelVectors, WordModel, WordsError
-from index_builder.errors import GalleryError
+from index_builder.batch import Batch
+from index_builder.changed_texts import changed_text
+from index_builder.delta import Delta
+from index_builder.errors import GalleryError, JournalError
 from index_builder.faiss_index import read_index
+from index_builder.filters import Filters
 from index_builder.fusion import center_texts, unit
 from index_builder.gpu import gpu_count, to_gpu
 from index_builder.integrity import check_files, check_spaces, read_manifest
 from index_builder.manifest import Device, Manifest, TextVector, UnknownLabel
-from index_builder.product_table import TABLE_FILE, THUMBNAILS_FILE, ProductTable
+from index_builder.overlaid import OverlaidSearcher, OverlaidTable
+from index_builder.product_table import OLD_TABLE_FILE, TABLE_FILE, THUMBNAILS_FILE, ProductTable
 from index_builder.search import Hits, Parts, Searcher
 from index_builder.texts import unknown_vector
 
@@ -31,18 +38,20 @@ VECTORS_FILE = "vectors.npy"
 LABELS_FILE = "labels.npz"
 CENTER_FILE = "text_center.npy"
 WORDS_FOLDER = "words"
-_NEEDED = (INDEX_FILE, VECTORS_FILE, LABELS_FILE, TABLE_FILE, THUMBNAILS_FILE)
+_NEEDED = (INDEX_FILE, VECTORS_FILE, LABELS_FILE, THUMBNAILS_FILE)
 
 
 @dataclass(frozen=True)
 class _Opened:
     manifest: Manifest
-    parts: Parts
-    table: ProductTable
     labels: LabelVectors
     words: WordModel | None
     center: NDArray[np.float32] | None
-    searcher: Searcher
+    own_table: ProductTable
+    own_searcher: Searcher
+    table: ProductTable | OverlaidTable  # with the changes of the delta
+    searcher: Searcher | OverlaidSearcher
+    delta: Delta
 
 
 class Gallery:
@@ -64,11 +73,12 @@ class Gallery:
         manifest = read_manifest(folder)
         if spaces is not None:
             check_spaces(manifest, spaces)
-        needed = (*_NEEDED, CENTER_FILE) if manifest.text.centered else _NEEDED
+        table_file = OLD_TABLE_FILE if OLD_TABLE_FILE in manifest.files else TABLE_FILE
+        needed = [*_NEEDED, table_file] + [CENTER_FILE] * manifest.text.centered
         if missing := [name for name in needed if name not in manifest.files]:
             raise GalleryError(f"gallery {manifest.version} is incomplete: its manifest does not list {missing[0]}")
         check_files(folder, manifest, verify=verify)
-        table = ProductTable(folder, count=manifest.count)
+        table = ProductTable(folder, count=manifest.count, file=table_file)
         vectors = _read_vectors(folder / VECTORS_FILE, manifest)
         parts = Parts(vectors, image_dim=manifest.image_dim, has_text=table.has_text, products=table.products)
         index = read_index(folder / INDEX_FILE, dim=manifest.image_dim + manifest.text_dim, count=manifest.count)
@@ -79,12 +89,45 @@ class Gallery:
         searcher = Searcher(
             index, parts, recipe=manifest.recipe, default_weight=manifest.default_weight, threads=threads
         )
-        return cls(folder, _Opened(manifest, parts, table, labels, words, center, searcher))
+        dim = manifest.image_dim + manifest.text_dim
+        delta = Delta.empty(sequence=manifest.journal, count=manifest.count, dim=dim)
+        return cls(folder, _Opened(manifest, labels, words, center, table, searcher, table, searcher, delta))
+
+    def with_changes(self, batches: Sequence[Batch]) -> Self:
+        """Return a reader of this gallery with further batches of the journal; this one stays as it is.
+
+        Batches apply in the order of their numbers, those it has already change nothing. Both share what is in memory
+        and each is closed for itself; a row keeps its meaning in all later readers. Raises `JournalError` for a batch
+        of other networks or views.
+        """
+        now = self._now
+        for batch in batches:
+            if (misfit := batch.made_for.misfit(now.manifest)) is not None:
+                raise JournalError(f"batch {batch.sequence} of the journal can't be used: {misfit}")
+        delta = now.delta.applied(batches, now.own_table, partial(changed_text, self))
+        table = OverlaidTable(now.own_table, delta)
+        searcher = OverlaidSearcher(now.own_searcher, delta, image_dim=now.manifest.image_dim)
+        return type(self)(self.folder, replace(now, delta=delta, table=table, searcher=searcher))
 
     @property
     def manifest(self) -> Manifest:
-        """What the gallery holds and how it was made."""
+        """What the gallery holds and how it was made; changes since then do not change it."""
         return self._now.manifest
+
+    @property
+    def count(self) -> int:
+        """The number of rows, those of changed products included; a row is less than this."""
+        return len(self._now.table)
+
+    @property
+    def products(self) -> int:
+        """The number of products that can be found."""
+        return self._now.searcher.products
+
+    @property
+    def sequence(self) -> int:
+        """The number of the last batch of the journal that it knows, by its build or by `with_changes`."""
+        return self._now.delta.sequence
 
     @property
     def words(self) -> WordModel | None:
@@ -104,7 +147,7 @@ class Gallery:
         """The unit text part [D_T] of a query whose label is unknown; None where that is a query without text."""
         if self.manifest.text.unknown is not UnknownLabel.DELTA0:
             return None
-        return self._centered(unknown_vector(len(self.labels.labels)))
+        return self.centered(unknown_vector(len(self.labels.labels)))
 
     def text_part(self, text: str) -> NDArray[np.float32] | None:
         """Return the unit text part [D_T] of free words, treated as the gallery's texts were.
@@ -112,7 +155,7 @@ class Gallery:
         None without word vectors, or when no word of it is usable.
         """
         vector = None if self.words is None else self.words.sentence_vector(text)
-        return None if vector is None else self._centered(unit(vector[None]).astype(np.float32)[0])
+        return None if vector is None else self.centered(unit(vector[None]).astype(np.float32)[0])
 
     def search(
         self,
@@ -123,6 +166,7 @@ class Gallery:
         top_k: int = 10,
         candidates: int | None = None,
         expand: int = 0,
+        filters: Filters | None = None,
     ) -> Hits:
         """Return the best `top_k` products (all of them when there are fewer) for B queries, best first.
 
@@ -130,15 +174,26 @@ class Gallery:
         None is a query without text. `weight` None is the gallery's default. `candidates` rows are taken from the
         index before exact ranking; None lets the gallery choose. With `expand` each query's image part becomes the unit
         mean of itself and of its so many best hits' (average query expansion, Chum et al. 2007, "Total Recall"), and
-        is searched again. Raises `OutOfRangeError` for anything out of range.
+        is searched again. With `filters` only rows that match are hits; `expand` looks at all of them even so. Raises
+        `OutOfRangeError` for anything out of range.
         """
+        allowed = self.mask(filters) if filters else None
         weight = self.manifest.default_weight if weight is None else weight
         searcher = self._now.searcher
         if expand:
             image_vectors = searcher.expand(
                 image_vectors, text_vectors, weight=weight, count=expand, candidates=candidates
             )
-        return searcher.search(image_vectors, text_vectors, weight=weight, top_k=top_k, candidates=candidates)
+        return searcher.search(
+            image_vectors, text_vectors, weight=weight, top_k=top_k, candidates=candidates, allowed=allowed
+        )
+
+    def mask(self, filters: Filters) -> NDArray[np.bool_]:
+        """Tell which rows match, bool [count], not to be written to; quick when asked again.
+
+        Raises `OutOfRangeError` for a column that no product has, or values of another kind than the column's.
+        """
+        return self._now.table.mask(filters)
 
     def product(self, row: int) -> dict[str, Any]:
         """Return the catalog columns of one row; unknown columns are under `extra`. `OutOfRangeError` for no row."""
@@ -154,15 +209,13 @@ class Gallery:
 
     def image_vector(self, row: int) -> NDArray[np.float32]:
         """Return the unit image part [D_I] of a row."""
-        parts = self._now.parts
-        return np.array(parts.vectors[self._now.table.check(row), : parts.image_dim])
+        vector, _ = self._now.searcher.part(self._now.table.check(row))
+        return vector[: self.manifest.image_dim]
 
     def text_vector(self, row: int) -> NDArray[np.float32] | None:
         """Return the unit text part [D_T] of a row, None without usable text."""
-        parts = self._now.parts
-        if not parts.has_text[self._now.table.check(row)]:
-            return None
-        return np.array(parts.vectors[row, parts.image_dim :])
+        vector, has_text = self._now.searcher.part(self._now.table.check(row))
+        return vector[self.manifest.image_dim :] if has_text else None
 
     def image_bytes(self, row: int) -> bytes:
         """Return the row's picture as JPEG, long side at most 320 px."""
@@ -176,7 +229,7 @@ class Gallery:
         """Let go of the index and the mapped files; calling it twice is fine, a later search is a `GalleryError`."""
         self._opened = None
 
-    def _centered(self, text: NDArray[np.float32]) -> NDArray[np.float32] | None:
+    def centered(self, text: NDArray[np.float32]) -> NDArray[np.float32] | None:
         """Return a unit text [D_T] as the gallery's rows have it, None when nothing is left of it."""
         center = self._now.center
         if center is None:

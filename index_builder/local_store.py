@@ -1,6 +1,7 @@
 """A store in a folder of this machine, which other hosts may share.
 
 STORE/galleries/<version>/    immutable once there: built in STORE/.staging-*, then renamed
+STORE/journal/<sequence>.batch   changes since the builds
 STORE/live.json               the pair that answers now and the one before it; written under a lock, then renamed
 """
 
@@ -18,6 +19,8 @@ from catalog.errors import NotFoundError
 from index_builder import staging
 from index_builder.errors import ConflictError, GalleryError
 from index_builder.integrity import MANIFEST, check_files, read_manifest
+from index_builder.journal import JOURNAL
+from index_builder.local_journal import LocalJournal
 from index_builder.manifest import Manifest
 from index_builder.store_interface import GALLERIES, LIVE_FILE, LONG_AGO, VERSION, Store, check_version
 
@@ -93,10 +96,14 @@ class LocalStore(Store):
         super().refuse_taken(version)
 
     def sweep(self) -> list[str]:
-        """Remove what killed builds and removals left."""
+        """Remove what killed builds, updates and removals left."""
         for folder in self.path.glob(f"{REMOVED}*"):
             shutil.rmtree(folder, ignore_errors=True)
-        return [str(folder) for folder in staging.sweep(self.path)]
+        return [str(folder) for folder in staging.sweep(self.path)] + self.journal().sweep()
+
+    def journal(self) -> LocalJournal:
+        """Return the journal in the store's folder."""
+        return LocalJournal(self.path / JOURNAL)
 
     def _take_in(self, folder: Path, version: str) -> None:
         staging.sync_tree(folder)

@@ -163,6 +163,7 @@ class Manifest(FrozenModel):
     default_weight: float = Field(ge=0, le=25)
     text: TextSettings = TextSettings()
     label: LabelSettings = LabelSettings()
+    journal: int = Field(default=0, ge=0)  # the last batch of the store's journal that the build has merged
     views: int = Field(default=1, ge=1)  # views of each picture whose vectors were averaged
     labels: list[str] = Field(default_factory=list)
     recipe: IndexRecipe

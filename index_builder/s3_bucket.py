@@ -123,9 +123,10 @@ class Bucket:
                 return None
         return Stored(answer["ContentLength"], answer.get("Metadata", {}).get(SHA256), answer["LastModified"])
 
-    def names(self, under: str = "") -> Iterator[str]:
-        """The names that begin with `under`."""
-        for page in self._pages("list_objects_v2", Prefix=self.key(under)):
+    def names(self, under: str = "", *, after: str = "") -> Iterator[str]:
+        """The names that begin with `under`, in order, from the one that follows `after` on."""
+        start = {"StartAfter": self.key(after)} if after else {}
+        for page in self._pages("list_objects_v2", Prefix=self.key(under), **start):
             for item in page.get("Contents", ()):
                 yield self._name(item["Key"])
 

@@ -2,6 +2,7 @@
 
 PREFIX/galleries/<version>/...             the gallery; manifest.json comes last, so half an upload is no gallery
 PREFIX/publishing/<version>.json           which gallery is on its way in under this name; gone once it is whole
+PREFIX/journal/<sequence>.batch            changes since the builds
 PREFIX/live.json                           the pair that answers now; changed by conditional PUT only
 CACHE/<version>/                           a verified copy of a gallery on this machine
 CACHE/.staging-<version>, .fetch-<version> what is being built, what is being fetched
@@ -29,6 +30,7 @@ from index_builder.local_store import LocalStore
 from index_builder.manifest import Manifest
 from index_builder.s3_bucket import Bucket, Stored, Transfer, connect, in_parallel
 from index_builder.s3_download import download
+from index_builder.s3_journal import S3Journal
 from index_builder.s3_upload import upload
 from index_builder.store_interface import GALLERIES, LIVE_FILE, LONG_AGO, VERSION, Store, check_version
 
@@ -169,6 +171,10 @@ class S3Store(Store):
                 swept.append(self.where(version))
             self._bucket.delete_one(name)
         return swept
+
+    def journal(self) -> S3Journal:
+        """Return the journal under the store's prefix."""
+        return S3Journal(self._bucket)
 
     def _read(self, version: str) -> tuple[bytes, Manifest]:
         name = f"{_folder(version)}/{MANIFEST}"

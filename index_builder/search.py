@@ -1,90 +1,59 @@
 """Query vectors in, hits out: candidates from the index, exact scores from the stored parts, one hit a product.
 
-Scores never come from the index: they are computed in float64 from the unit parts of the candidates, so they do not
-depend on the default weight, the recipe, or the company a row is in.
+Scores never come from the index but from `ranking`.
 """
 
 from __future__ import annotations
 
+import copy
 import threading
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
 from catalog.errors import OutOfRangeError
 from index_builder.faiss_index import Parameters, filtered_parameters, find_rows, is_exact
-from index_builder.fusion import check_weight, fuse_query, scores, unit
+from index_builder.fusion import check_weight, fuse_query, unit
 from index_builder.manifest import IndexRecipe
+from index_builder.ranking import NOTHING_RANKED, TIE, Hits, Parts, Ranked, best_of_products, rank, scan, stack
+
+__all__ = ["Hits", "Parts", "Searcher", "best_of_products", "check_expand", "rank", "scan"]
 
 EXACT_MARGIN = 16  # more than top_k, so that float32 noise of the index cannot cut off a hit
 WIDEST_TIE = 4096
-TIE = 1e-5
-SCAN_BLOCK = 8192
+FEW_DEAD = 0.25  # up to this share of dead rows they are dropped from what the index lists
 CANDIDATES_FOR = 16  # up to this top_k the recipe's number of candidates is listed, in proportion more beyond
 
 
 @dataclass(frozen=True)
-class Hits:
-    """The K best products of B queries, best first; K = min(top_k, products of the gallery), nothing is missing.
-
-    `rows` int64 [B, K]; `scores`, `image_scores`, `text_scores` float32 [B, K], where a text score is nan when the
-    query or the row has no text.
-    """
-
-    rows: NDArray[np.int64]
-    scores: NDArray[np.float32]
-    image_scores: NDArray[np.float32]
-    text_scores: NDArray[np.float32]
-
-
-@dataclass(frozen=True)
-class Parts:
-    """What exact scores need: `vectors` float32 [N, D_I + D_T], each part at unit length (zero text: none).
-
-    `has_text` bool [N]; `products` int64 [N] is the product's number of each row.
-    """
-
-    vectors: NDArray[np.float32]
-    image_dim: int
-    has_text: NDArray[np.bool_]
-    products: NDArray[np.int64]
-
-    @property
-    def text_dim(self) -> int:
-        """D_T, 0 in a gallery without text."""
-        return int(self.vectors.shape[1]) - self.image_dim
-
-
-@dataclass(frozen=True)
-class _Ranked:
-    """Rows of one query, best first, with float64 scores."""
-
-    rows: NDArray[np.int64]
-    scores: NDArray[np.float64]
-    image: NDArray[np.float64]
-    text: NDArray[np.float64]
-
-    def take(self, order: NDArray[np.int64]) -> _Ranked:
-        return _Ranked(self.rows[order], self.scores[order], self.image[order], self.text[order])
-
-
-@dataclass(frozen=True)
 class _Choice:
-    """The rows that may be hits: `count` of `products` products; how to ask the index for them (None: do not)."""
+    """The rows that may be hits: `count` of `products` products; how to ask the index for them (None: do not).
 
-    allowed: NDArray[np.bool_] | None
+    `allowed` is what the index is told to list, `dead` what is dropped from its list.
+    """
+
     count: int
     products: int
     parameters: Parameters | None
+    allowed: NDArray[np.bool_] | None = None
+    dead: NDArray[np.bool_] | None = None
+
+    @property
+    def listed(self) -> int:
+        """The number of rows that the index may list."""
+        return self.count if self.dead is None else len(self.dead)
 
     def must_scan(self, candidates: int) -> bool:
         """Whether comparing with each of them is cheaper than listing so many by the index."""
         return self.parameters is None or (self.allowed is not None and candidates >= self.count)
 
     def rows(self) -> NDArray[np.int64] | None:
-        return None if self.allowed is None else np.flatnonzero(self.allowed)
+        """The rows, None for all."""
+        if self.allowed is not None:
+            return np.flatnonzero(self.allowed)
+        return None if self.dead is None else np.flatnonzero(~self.dead)
 
 
 class Searcher:
@@ -101,10 +70,22 @@ class Searcher:
         self._default_weight = default_weight
         self._threads = threads
         self._lock = threading.Lock()
-        numbers, product = np.unique(parts.products, return_inverse=True)
-        self._product_count = len(numbers)
+        self._product, self._product_count = _numbered(parts.products)
         self._grouped = self._product_count < len(parts.products)
-        self._product: NDArray[np.int64] | None = product if self._grouped else None
+        self._dead: NDArray[np.bool_] | None = None
+        self._all = _Choice(len(parts.products), self._product_count, self._parameters)
+
+    @property
+    def products(self) -> int:
+        """The number of products that can be hits."""
+        return self._all.products
+
+    def without(self, dead: NDArray[np.bool_]) -> Self:
+        """Return a searcher over the same index in which `dead` rows [N] are no hits; for whole products."""
+        other = copy.copy(self)
+        other._dead = dead
+        other._all = other._alive(dead)
+        return other
 
     def search(
         self,
@@ -122,32 +103,46 @@ class Searcher:
         is not the cheapest way to the best of them (`faiss_index.filtered_parameters`), or lists too few, all of them
         are compared.
         """
+        ranked = self.ranked(image, text, weight=weight, top_k=top_k, candidates=candidates, allowed=allowed)
+        return stack(ranked, top_k=min(top_k, self.products))
+
+    def ranked(
+        self,
+        image: NDArray[np.float32],
+        text: NDArray[np.float32] | None,
+        *,
+        weight: float,
+        top_k: int,
+        candidates: int | None = None,
+        allowed: NDArray[np.bool_] | None = None,
+    ) -> list[Ranked]:
+        """Return the K best rows of each query; arguments and errors as `search`."""
         check_weight(weight)
-        images, texts = self._queries(image, text)
+        images, texts = self.queries(image, text)
         if top_k < 1:
             raise OutOfRangeError(f"top_k is {top_k}, at least 1 is needed")
         choice = self._choice(allowed)
         top_k = min(top_k, choice.products)
         if top_k == 0:
-            return _stack([], top_k=0, queries=len(images))
+            return [NOTHING_RANKED] * len(images)
         fused = fuse_query(images, texts, weight=weight, default_weight=self._default_weight)
-        found: list[_Ranked | None] = [None] * len(images)
-        count = self._candidates(top_k, candidates, limit=choice.count)
+        found: list[Ranked | None] = [None] * len(images)
+        count = self._candidates(top_k, candidates, choice)
         open_queries = list(range(len(images)))
         while open_queries and not choice.must_scan(count):
             for query, rows in zip(open_queries, self._find(fused[open_queries], count, choice), strict=True):
                 ranked = rank(self._parts, rows, images[query], texts[query], weight=weight)
-                found[query] = self._settle(ranked, count=count, top_k=top_k, limit=choice.count)
+                found[query] = self._settle(ranked, count=count, top_k=top_k, limit=choice.listed)
             open_queries = [query for query in open_queries if found[query] is None]
             # An index that cannot list what is there gains nothing by being asked for more of it.
-            if count >= choice.count or (choice.allowed is not None and not self._exact):
+            if count >= choice.listed or (choice.allowed is not None and not self._exact):
                 break
-            count = min(4 * count, choice.count)
+            count = min(4 * count, choice.listed)
         for query in open_queries:
             found[query] = scan(
                 self._parts, images[query], texts[query], weight=weight, top_k=top_k, rows=choice.rows()
             )
-        return _stack([ranked for ranked in found if ranked is not None], top_k=top_k, queries=len(images))
+        return [ranked for ranked in found if ranked is not None]
 
     def expand(
         self,
@@ -159,15 +154,18 @@ class Searcher:
         candidates: int | None = None,
     ) -> NDArray[np.float32]:
         """Return image parts [B, D_I]: the unit mean of each query and its `count` best hits; see `Gallery.search`."""
-        if count < 1:
-            raise OutOfRangeError(f"expand is {count}, 0 (not at all) or more is needed")
+        check_expand(count)
         rows = self.search(image, text, weight=weight, top_k=count, candidates=candidates).rows
         best = np.asarray(self._parts.vectors[rows, : self._parts.image_dim], np.float64)  # [B, count, D_I]
         return unit(unit(image) + best.sum(axis=1)).astype(np.float32)
 
+    def part(self, row: int) -> tuple[NDArray[np.float32], bool]:
+        """Return the stored parts [D_I + D_T] of a row, and whether it has text."""
+        return np.array(self._parts.vectors[row]), bool(self._parts.has_text[row])
+
     def _find(self, queries: NDArray[np.float32], count: int, choice: _Choice) -> list[NDArray[np.int64]]:
         with self._lock:
-            return find_rows(
+            found = find_rows(
                 self._index,
                 queries,
                 count=count,
@@ -175,34 +173,53 @@ class Searcher:
                 threads=self._threads,
                 allowed=choice.allowed,
             )
+        return found if choice.dead is None else [rows[~choice.dead[rows]] for rows in found]
 
     def _choice(self, allowed: NDArray[np.bool_] | None) -> _Choice:
-        total = len(self._parts.vectors)
         if allowed is None:
-            return _Choice(None, total, self._product_count, self._parameters)
+            return self._all
+        total = len(self._parts.vectors)
         if allowed.dtype != np.bool_ or allowed.shape != (total,):
             raise OutOfRangeError(f"allowed is {allowed.dtype} {list(allowed.shape)}, expected bool [{total}]")
+        if self._dead is not None:
+            allowed = allowed & ~self._dead
         count = int(np.count_nonzero(allowed))
-        if count == total:
-            return self._choice(None)
-        products = count
-        if self._product is not None:
-            seen = np.zeros(self._product_count, bool)
-            seen[self._product[allowed]] = True
-            products = int(np.count_nonzero(seen))
+        if count == self._all.count:
+            return self._all
         parameters = filtered_parameters(self._index, self._parameters, allowed=count) if count else None
-        return _Choice(allowed, count, products, parameters)
+        return _Choice(count, self._count_products(allowed, count), parameters, allowed=allowed)
 
-    def _candidates(self, top_k: int, asked: int | None, *, limit: int) -> int:
+    def _alive(self, dead: NDArray[np.bool_]) -> _Choice:
+        """All rows that are not dead: by dropping the others where they are few, or the index takes no selection."""
+        count = len(dead) - int(np.count_nonzero(dead))
+        if count == len(dead):
+            return _Choice(count, self._product_count, self._parameters)
+        alive = ~dead
+        products = self._count_products(alive, count)
+        if len(dead) - count <= FEW_DEAD * len(dead):
+            return _Choice(count, products, self._parameters, dead=dead)
+        parameters = filtered_parameters(self._index, self._parameters, allowed=count) if count else None
+        return _Choice(count, products, parameters, allowed=alive)
+
+    def _count_products(self, allowed: NDArray[np.bool_], count: int) -> int:
+        if not self._grouped:
+            return count
+        seen = np.zeros(self._product_count, bool)
+        seen[self._product[allowed]] = True
+        return int(np.count_nonzero(seen))
+
+    def _candidates(self, top_k: int, asked: int | None, choice: _Choice) -> int:
         if asked is not None and asked < 1:
             raise OutOfRangeError(f"candidates is {asked}, at least 1 is needed")
         least = self._least_candidates
         default = max(-(-top_k * least // CANDIDATES_FOR), least)
         if self._exact and not self._grouped:
             default = top_k + EXACT_MARGIN
-        return min(max(top_k, asked or default), limit)
+        count = max(top_k, asked or default)
+        count += min(choice.listed - choice.count, count)  # some of them may be dead
+        return min(count, choice.listed)
 
-    def _settle(self, ranked: _Ranked, *, count: int, top_k: int, limit: int) -> _Ranked | None:
+    def _settle(self, ranked: Ranked, *, count: int, top_k: int, limit: int) -> Ranked | None:
         """Return the best rows by product, or None when more candidates are needed to be sure of them."""
         best = best_of_products(ranked, self._parts)
         if len(best.rows) < top_k:
@@ -213,9 +230,10 @@ class Searcher:
             return None
         return best.take(np.arange(top_k))
 
-    def _queries(
+    def queries(
         self, image: NDArray[np.float32], text: NDArray[np.float32] | None
     ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Return checked queries, image parts [B, D_I] at unit length and text parts [B, D_T]."""
         image_dim, text_dim = self._parts.image_dim, self._parts.text_dim
         if image.ndim != 2 or image.shape[1] != image_dim:
             raise OutOfRangeError(f"image vectors are {list(image.shape)}, the gallery expects [B, {image_dim}]")
@@ -230,62 +248,18 @@ class Searcher:
         return unit(image), texts
 
 
-def rank(
-    parts: Parts, rows: NDArray[np.int64], image: NDArray[np.float64], text: NDArray[np.float64], *, weight: float
-) -> _Ranked:
-    """Return the rows with their exact scores for one query (image [D_I] at unit length, text [D_T]), best first."""
-    vectors = np.asarray(parts.vectors[rows], np.float64)
-    # einsum adds each row up by itself; a matrix product may give equal rows unequal last digits.
-    image_scores = np.einsum("kd,d->k", vectors[:, : parts.image_dim], image)
-    text_scores = np.full(len(rows), np.nan)
-    if text.any():
-        usable = parts.has_text[rows]
-        text_scores[usable] = np.einsum("kd,d->k", vectors[usable, parts.image_dim :], text)
-    combined = scores(image_scores, text_scores, weight=weight)
-    order = np.lexsort((rows, -combined))
-    return _Ranked(rows, combined, image_scores, text_scores).take(order)
+def check_expand(count: int) -> None:
+    """Refuse a number of hits to expand a query with that is none: `OutOfRangeError`."""
+    if count < 1:
+        raise OutOfRangeError(f"expand is {count}, 0 (not at all) or more is needed")
 
 
-def best_of_products(ranked: _Ranked, parts: Parts) -> _Ranked:
-    """Keep the best row of each product, best first."""
-    _, first = np.unique(parts.products[ranked.rows], return_index=True)
-    return ranked.take(np.sort(first))
-
-
-def scan(
-    parts: Parts,
-    image: NDArray[np.float64],
-    text: NDArray[np.float64],
-    *,
-    weight: float,
-    top_k: int,
-    rows: NDArray[np.int64] | None = None,
-) -> _Ranked:
-    """Return the `top_k` best products for one query by looking at every one of `rows`, ascending (None: all).
-
-    float32 finds which rows can be among them, float64 ranks those.
-    """
-    rows = np.arange(len(parts.vectors)) if rows is None else rows
-    query = (np.concatenate([image, weight * text]) / (1 + weight)).astype(np.float32)
-    rough = np.empty(len(rows), np.float32)
-    for start in range(0, len(rows), SCAN_BLOCK):
-        rough[start : start + SCAN_BLOCK] = parts.vectors[rows[start : start + SCAN_BLOCK]] @ query
-    order = np.argsort(-rough, kind="stable")
-    _, first = np.unique(parts.products[rows[order]], return_index=True)
-    first.sort()
-    last = first[min(top_k, len(first)) - 1]
-    ranked = rank(parts, rows[rough >= rough[order[last]] - TIE], image, text, weight=weight)
-    best = best_of_products(ranked, parts)
-    return best.take(np.arange(min(top_k, len(best.rows))))
-
-
-def _stack(found: list[_Ranked], *, top_k: int, queries: int) -> Hits:
-    def table(arrays: list[NDArray[Any]], dtype: type) -> NDArray[Any]:
-        return np.stack(arrays).astype(dtype) if arrays else np.zeros((queries, top_k), dtype)
-
-    return Hits(
-        rows=table([ranked.rows for ranked in found], np.int64),
-        scores=table([ranked.scores for ranked in found], np.float32),
-        image_scores=table([ranked.image for ranked in found], np.float32),
-        text_scores=table([ranked.text for ranked in found], np.float32),
-    )
+def _numbered(products: NDArray[np.int64]) -> tuple[NDArray[np.int64], int]:
+    """Return products by consecutive numbers from 0, and how many there are."""
+    steps = np.diff(products)
+    if not (steps >= 0).all():
+        numbers, inverse = np.unique(products, return_inverse=True)
+        return inverse, len(numbers)
+    numbered = np.zeros(len(products), np.int64)
+    np.cumsum(steps > 0, out=numbered[1:])
+    return numbered, int(numbered[-1]) + 1 if len(products) else 0

@@ -18,6 +18,7 @@ from catalog.errors import NotFoundError, OutOfRangeError
 from index_builder.errors import ConflictError, GalleryError
 from index_builder.gallery import Gallery
 from index_builder.integrity import check_spaces
+from index_builder.journal import Journal
 from index_builder.manifest import Forced, LivePointer, Manifest, ModelPair
 
 NOTHING = ""  # `expected` for "no gallery is live yet"
@@ -85,6 +86,10 @@ class Store(ABC):
     @abstractmethod
     def sweep(self) -> list[str]:
         """Remove what killed builds and uploads left, and return what it was."""
+
+    @abstractmethod
+    def journal(self) -> Journal:
+        """Return the journal of changes since the builds, which need not exist yet."""
 
     @abstractmethod
     def _remove(self, version: str) -> None:

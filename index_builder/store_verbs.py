@@ -16,6 +16,7 @@ from index_builder.errors import GalleryError
 from index_builder.gallery import Gallery
 from index_builder.gate import CANARY_TOP, COUNT_BAND, MIN_RECALL, QualityGate, read_canaries
 from index_builder.manifest import LivePointer, Manifest
+from index_builder.prune_journal import prune_journal
 from index_builder.store import Store, open_store
 
 out = Console(highlight=False, soft_wrap=True)
@@ -100,6 +101,9 @@ def prune(options: argparse.Namespace) -> None:
     removed = store.prune(keep=options.keep, dry_run=options.dry_run)
     for version in removed:
         out.print(f"{'would remove' if options.dry_run else 'removed'} {store.where(version)}")
+    batches = prune_journal(store, without=removed if options.dry_run else (), dry_run=options.dry_run)
+    if batches:
+        out.print(f"{'would remove' if options.dry_run else 'removed'} {len(batches)} merged batches of the journal")
     verb = "would be removed from" if options.dry_run else "were removed from"
     out.print(f"{len(removed)} galleries {verb} {store.uri}; {len(set(store.versions()) - set(removed))} stay")
 

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
+import pyarrow.ipc
 from numpy.typing import NDArray
 
 from benchmarks.galleries.building import IndexSpec, built, parts_of, searcher_of
@@ -23,7 +23,7 @@ from index_builder.build import REJECTED_FILE
 from index_builder.gallery import INDEX_FILE, LABELS_FILE, VECTORS_FILE, WORDS_FOLDER
 from index_builder.integrity import record_files, write_manifest
 from index_builder.manifest import Manifest
-from index_builder.product_table import SCHEMA, TABLE_FILE, THUMBNAILS_FILE
+from index_builder.product_table import OLD_TABLE_FILE, SCHEMA, TABLE_FILE, THUMBNAILS_FILE, open_table
 from index_builder.recall import measure_recall, measured_weights
 from index_builder.store import open_store
 
@@ -80,22 +80,22 @@ def _fill(folder: Path, source: Source, spec: IndexSpec) -> None:
     for name in (WORDS_FOLDER, REFERENCES):
         shutil.copytree(base / name, folder / name)
     (folder / REJECTED_FILE).write_text("")
-    _write_table(
-        folder / TABLE_FILE, pq.read_table(base / TABLE_FILE), np.load(points / "centers.npy"), source.manifest
-    )
+    name = TABLE_FILE if TABLE_FILE in source.manifest.files else OLD_TABLE_FILE
+    table = open_table(base / name, source.manifest.count)
+    _write_table(folder / TABLE_FILE, table, np.load(points / "centers.npy"), source.manifest)
 
 
 def _write_table(path: Path, base: pa.Table, centers: NDArray[np.int64], manifest: Manifest) -> None:
     """Write the row of each point's center under an id and a number of its own; reference rows keep their id."""
     kept = {reference.row: reference.product_id for reference in manifest.references}
-    with pq.ParquetWriter(path, SCHEMA) as writer:
+    with pa.OSFile(str(path), "wb") as file, pa.ipc.new_file(file, SCHEMA) as writer:
         for start in range(0, len(centers), ROW_GROUP):
             rows = base.take(pa.array(centers[start : start + ROW_GROUP]))
             numbers = range(start, start + len(rows))
             ids = [kept.get(number, f"point-{number}") for number in numbers]
             rows = rows.set_column(SCHEMA.get_field_index("product_id"), "product_id", pa.array(ids))
             rows = rows.set_column(SCHEMA.get_field_index("product"), "product", pa.array(numbers, pa.int64()))
-            writer.write_table(rows.cast(SCHEMA))
+            writer.write_table(rows.cast(SCHEMA).combine_chunks())
 
 
 def _manifest(folder: Path, source: Source, spec: IndexSpec, version: str) -> Manifest:

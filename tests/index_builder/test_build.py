@@ -75,8 +75,8 @@ def test_the_same_catalog_gives_the_same_bytes(shop, networks, words, store):
 def test_a_graph_finds_what_exact_search_finds(shop, networks, words, store):
     manifest = build_gallery(shop.catalog, networks, words, store=store, version="graph", recipe="HNSW16")
     # Tuned: the least effort finds everything among 26 rows.
-    assert (manifest.recipe.search_parameters, manifest.recipe.tuned_recall) == ({"efSearch": 64}, 1)
-    assert [point.search_parameters for point in manifest.recipe.points] == [{"efSearch": 64}]
+    assert (manifest.recipe.search_parameters, manifest.recipe.tuned_recall) == ({"efSearch": 16}, 1)
+    assert [point.search_parameters for point in manifest.recipe.points] == [{"efSearch": 16}]
     exact, graph = (Gallery.open(store.gallery(version)) for version in ("old", "graph"))
     queries = np.random.default_rng(0).normal(size=(10, 16)).astype(np.float32)
     labels = np.repeat(exact.labels.of("blue")[None], 10, axis=0)

@@ -1,142 +1,249 @@
-"""Search among allowed rows: brute force is the oracle, and nothing that could be a hit is missing."""
+"""Filters from JSON to hits: plain Python over the rows is the oracle of masks, exact search that of filtered hits."""
 
 from __future__ import annotations
+
+import json
+import math
+import tempfile
+from pathlib import Path
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from catalog.errors import OutOfRangeError
-from index_builder.faiss_index import filtered_parameters, find_rows, make_index
-from index_builder.fusion import FusedRows, unit
-from index_builder.manifest import IndexRecipe
-from index_builder.search import Parts, Searcher, scan
+from catalog.errors import MalformedError, OutOfRangeError
+from catalog.rows import Product
+from index_builder.build import build_gallery
+from index_builder.filters import Filters, MaskCache, OneOf
+from index_builder.gallery import Gallery
+from index_builder.product_table import ProductTable, TableWriter
+from index_builder.ranking import Parts, scan
+from index_builder.store import LocalStore
 
-IMAGE_DIM, TEXT_DIM, ROWS = 12, 5, 1200
-RECIPES = {
-    "HNSW8": {"efSearch": 4},
-    "IVF32,Flat": {"nprobe": 2},
-    "IVF32,PQ17x4": {"nprobe": 2},
-    "IVF32_HNSW8,SQ8": {"nprobe": 2},
-    "PCA8+4,HNSW8": {"efSearch": 4},
-    "IVF32,SQ8,RFlat": {"nprobe": 2, "k_factor_rf": 2},
-    "PQ17x4": {},
-}
+TEXT_COLUMNS = ("product_id", "title", "category_path", "label", "split", "url", "cluster", "image", "description")
 
 
-def draw(count: int, *, per_product: int, seed: int) -> Parts:
-    rng = np.random.default_rng(seed)
-    images, texts = unit(rng.normal(size=(count, IMAGE_DIM))), unit(rng.normal(size=(count, TEXT_DIM)))
-    texts[rng.random(count) < 0.2] = 0
-    vectors = np.hstack([images, texts]).astype(np.float32)
-    return Parts(vectors, IMAGE_DIM, texts.any(axis=1), products=np.arange(count) // per_product)
+def table_of(products: list[Product]) -> ProductTable:
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        with TableWriter(folder) as table:
+            for number, product in enumerate(products):
+                table.add(product, number=number, image=product.image, has_text=False, picture=b"jpeg")
+        return ProductTable(folder, count=len(products))
 
 
-def make_searcher(parts: Parts, factory: str, parameters: dict[str, int | float]) -> Searcher:
-    recipe = IndexRecipe(factory=factory, search_parameters=parameters)
-    index = make_index(FusedRows(parts.vectors, IMAGE_DIM, default_weight=1), recipe, image_dim=IMAGE_DIM)
-    return Searcher(index, parts, recipe=recipe, default_weight=1)
+def make(number: int, **columns: object) -> Product:
+    return Product(product_id=f"p{number}", image=f"{number}.jpg", **columns)
 
 
-def brute_force(parts: Parts, image: np.ndarray, text: np.ndarray, weight: float) -> np.ndarray:
-    vectors = parts.vectors.astype(float)
-    image = image.astype(float) / np.linalg.norm(image.astype(float))
-    return (vectors[:, :IMAGE_DIM] @ image + weight * vectors[:, IMAGE_DIM:] @ text.astype(float)) / (1 + weight)
-
-
-@settings(max_examples=60, deadline=None)
-@given(
-    st.builds(draw, st.integers(1, 90), per_product=st.integers(1, 4), seed=st.integers(0, 2**32 - 1)),
-    st.floats(0, 1),
-    st.integers(1, 40),
-    st.sampled_from([0.0, 1.0, 25.0]),
-    st.integers(0, 2**32 - 1),
+texts = st.sampled_from(["red", "Red", "blue", "A > B", "A > B > C", "A>b", "A", "B"])
+numbers = st.sampled_from([0, 1, 2.5, 10, 1e9])
+products = st.lists(
+    st.fixed_dictionaries(
+        {
+            "title": texts,
+            "category_path": texts,
+            "price": st.none() | numbers,
+            "label": st.none() | texts,
+            "split": st.none() | texts,
+            "url": st.none() | texts,
+            "attributes": st.dictionaries(st.sampled_from(["color", "size"]), texts | numbers | st.lists(texts)),
+            "extra": st.dictionaries(st.sampled_from(["shelf", "size"]), texts | numbers | st.none()),
+        }
+    ),
+    min_size=1,
+    max_size=20,
 )
-def test_flat_is_brute_force_over_the_allowed_rows(parts, share, top_k, weight, seed):
-    count = len(parts.vectors)
-    allowed = np.random.default_rng(seed + 1).random(count) < share
-    queries = draw(2, per_product=1, seed=seed + 2).vectors
-    found = make_searcher(parts, "Flat", {}).search(
-        queries[:, :IMAGE_DIM], queries[:, IMAGE_DIM:], weight=weight, top_k=top_k, allowed=allowed
-    )
-    assert found.rows.shape == (2, min(top_k, len(np.unique(parts.products[allowed]))))
-    for query, rows in enumerate(found.rows):
-        everything = brute_force(parts, queries[query, :IMAGE_DIM], queries[query, IMAGE_DIM:], weight)
-        order = [row for row in np.argsort(-everything, kind="stable") if allowed[row]]
-        _, first = np.unique(parts.products[order], return_index=True)
-        assert rows.tolist() == [order[place] for place in sorted(first)][:top_k]
-        np.testing.assert_allclose(found.scores[query], everything[rows], atol=1e-6)
+bounds = st.dictionaries(st.sampled_from(["gte", "lte", "gt", "lt"]), numbers, min_size=1)
+conditions = texts | numbers | st.lists(texts | numbers, min_size=1, max_size=3) | bounds
+columns = st.sampled_from(["title", "category_path", "category", "price", "label", "split", "color", "size", "shelf"])
 
 
-@pytest.fixture(scope="module")
-def searchers() -> dict[str, Searcher]:
-    parts = draw(ROWS, per_product=2, seed=7)
-    return {factory: make_searcher(parts, factory, parameters) for factory, parameters in RECIPES.items()}
+def levels(path: str) -> list[str]:
+    return [level.strip().lower() for level in path.split(">")]
 
 
-@settings(max_examples=60, deadline=None)
-@given(st.sampled_from(list(RECIPES)), st.floats(0, 1), st.integers(1, 300), st.integers(0, 2**32 - 1))
-def test_there_are_always_enough_and_all_are_allowed(searchers, factory, share, top_k, seed):
-    parts = draw(ROWS, per_product=2, seed=7)
-    rng = np.random.default_rng(seed)
-    allowed = rng.random(ROWS) < share
-    images, texts = rng.normal(size=(2, IMAGE_DIM)).astype(np.float32), np.zeros((2, TEXT_DIM), np.float32)
-    found = searchers[factory].search(images, texts, weight=0.5, top_k=top_k, allowed=allowed)
-    assert found.rows.shape == (2, min(top_k, len(np.unique(parts.products[allowed]))))
-    assert allowed[found.rows].all()
-    for query, rows in enumerate(found.rows):
-        assert len(np.unique(parts.products[rows])) == len(rows)
-        np.testing.assert_allclose(
-            found.scores[query], brute_force(parts, images[query], texts[0], 0.5)[rows], atol=1e-6
+def values_of(product: Product, column: str) -> list[object]:
+    """What a row holds under a name, as a filter sees it."""
+    if column in (*TEXT_COLUMNS, "price"):
+        return [getattr(product, column)]
+    found = []
+    for objects in (product.attributes, product.extra):
+        value = objects.get(column)
+        found += value if isinstance(value, list) else [value]
+    return found
+
+
+def matches(product: Product, column: str, condition: object) -> bool:
+    if column == "category":
+        wanted = condition if isinstance(condition, list) else [condition]
+        path = levels(product.category_path)
+        return any(
+            isinstance(one, str)
+            and ((product.label or "").lower() == one.lower() or path[: len(levels(one))] == levels(one))
+            for one in wanted
         )
-        assert (np.diff(found.scores[query]) <= 0).all()
+    held = [value for value in values_of(product, column) if value is not None]
+    if isinstance(condition, dict):
+        operators = {"gte": "__ge__", "lte": "__le__", "gt": "__gt__", "lt": "__lt__"}
+        return any(
+            not isinstance(value, str)
+            and all(getattr(float(value), operators[name])(float(bound)) for name, bound in condition.items())
+            for value in held
+        )
+    return any(value in (condition if isinstance(condition, list) else [condition]) for value in held)
 
 
-@pytest.mark.parametrize("factory", [factory for factory in RECIPES if factory != "PQ17x4"])
-def test_a_filtered_index_finds_nearly_what_brute_force_finds(searchers, factory):
-    parts = draw(ROWS, per_product=2, seed=7)
-    rng = np.random.default_rng(3)
-    allowed = rng.random(ROWS) < 0.5
-    assert searchers[factory]._choice(allowed).parameters is not None  # the index is asked
-    images = rng.normal(size=(30, IMAGE_DIM)).astype(np.float32)
-    found = searchers[factory].search(images, None, weight=0, top_k=10, allowed=allowed)
-    best = [
-        scan(parts, image, np.zeros(TEXT_DIM), weight=0, top_k=10, rows=np.flatnonzero(allowed)).scores[-1]
-        for image in unit(images)
-    ]
-    plain = searchers[factory].search(images, None, weight=0, top_k=10)
-    all_best = [scan(parts, image, np.zeros(TEXT_DIM), weight=0, top_k=10).scores[-1] for image in unit(images)]
-    share = np.mean(found.scores >= np.array(best)[:, None] - 1e-6)
-    assert share >= np.mean(plain.scores >= np.array(all_best)[:, None] - 1e-6) - 0.03  # no worse than without filter
+@settings(max_examples=300, deadline=None)
+@given(products, st.dictionaries(columns, conditions, max_size=3))
+def test_masks_are_those_of_python(rows, filters):
+    catalog = [make(number, **row) for number, row in enumerate(rows)]
+    table = table_of(catalog)
+    parsed = Filters.parse(json.dumps(filters))
+    assert parsed == Filters.parse(filters)
+    expected = [all(matches(product, *one) for one in filters.items()) for product in catalog]
+    assert parsed.rows(table).tolist() == expected
+    try:
+        assert parsed.mask(table).tolist() == expected
+    except OutOfRangeError:  # another kind than the column's, or no such column: then nothing matches either
+        assert not any(expected)
 
 
-def test_when_the_index_is_asked_and_how_far():
-    vectors = np.random.default_rng(0).normal(size=(2000, 8)).astype(np.float32)
-    graph = make_index(vectors, IndexRecipe(factory="HNSW8"))
-    # 20 x 10 x 2000 = 400,000 = 632.5^2
-    assert filtered_parameters(graph, {"efSearch": 10}, allowed=632) is None
-    assert filtered_parameters(graph, {"efSearch": 10}, allowed=800) == {"efSearch": 25}
-    lists = make_index(vectors, IndexRecipe(factory="PCA8+0,IVF32,Flat,Refine(SQ8)"))
-    given_parameters = {"nprobe": 8, "k_factor_rf": 2}
-    assert filtered_parameters(lists, given_parameters, allowed=500) is None  # a quarter, as the share of lists
-    assert filtered_parameters(lists, given_parameters, allowed=1000) == {"nprobe": 16, "k_factor_rf": 2}
-    assert filtered_parameters(make_index(vectors, IndexRecipe(factory="Flat")), {}, allowed=1) == {}
-    assert filtered_parameters(make_index(vectors, IndexRecipe(factory="PQ4x4")), {}, allowed=1999) is None
+@pytest.mark.parametrize("column", TEXT_COLUMNS)
+def test_every_catalog_column_can_be_asked_for(column):
+    filled = {"title": "t", "category_path": "c", "label": "l", "split": "s", "url": "u", "description": "d"}
+    table = table_of([make(1, **filled), make(2)])
+    value = {**filled, "product_id": "p1", "cluster": "p1", "image": "1.jpg"}[column]
+    assert Filters.parse({column: value}).mask(table).tolist() == [True, False]
+    assert Filters.parse({column: [value, "other"]}).mask(table).tolist() == [True, False]
+    assert Filters.parse({column: "other"}).mask(table).tolist() == [False, False]
 
 
-def test_selections_that_do_not_fit(searchers):
-    query = np.ones((1, IMAGE_DIM), np.float32)
-    for allowed in (np.ones(ROWS - 1, bool), np.ones(ROWS, np.int64)):
-        with pytest.raises(OutOfRangeError, match=r"allowed is .*, expected bool \[1200\]"):
-            searchers["HNSW8"].search(query, None, weight=0, top_k=1, allowed=allowed)
-    index = make_index(np.eye(16, dtype=np.float32), IndexRecipe(factory="PQ4x4"))
-    with pytest.raises(OutOfRangeError, match="IndexPQ cannot leave rows out"):
-        find_rows(index, np.eye(16, dtype=np.float32), count=1, parameters={}, threads=1, allowed=np.ones(16, np.bool_))
+@pytest.mark.parametrize(
+    ("given_filters", "error", "sentence"),
+    [
+        ("[1]", MalformedError, "filters must be a JSON object"),
+        ('{"a": ', MalformedError, "filters are not valid JSON"),
+        ("[" * 100_000, MalformedError, "filters are not valid JSON"),
+        ({"price": math.nan}, OutOfRangeError, '"price" needs finite numbers, got nan'),
+        ('{"price": {"gte": -Infinity}}', OutOfRangeError, "needs finite numbers, got -inf"),
+        ({"price": 10**400}, OutOfRangeError, "needs finite numbers, got a number of too many digits"),
+        ({"price": True}, MalformedError, 'compares texts and numbers, got true; as a text it is "true"'),
+        ({"price": None}, MalformedError, "must be a text, a number, a list of these or bounds, got null"),
+        ({"price": []}, OutOfRangeError, '"price" lists no values'),
+        ({"price": list(range(1001))}, OutOfRangeError, "lists 1001 values, at most 1000 are allowed"),
+        ({"price": {}}, OutOfRangeError, "has no bounds, expected some of gte, lte, gt, lt"),
+        ({"price": {"from": 1}}, MalformedError, 'has the bound "from", expected gte, lte, gt, lt'),
+        ({"price": {"gte": "1"}}, MalformedError, 'gte must be a number, got "1"'),
+        ({"price": {"gte": {"lte": 1}}}, MalformedError, "got an object of 1"),
+        ({"price": [[1]]}, MalformedError, "got a list of 1"),
+        ({"title": "x" * 1001}, OutOfRangeError, "a text of 1001 characters, at most 1000"),
+        ({"title": "\ud800"}, MalformedError, "half a surrogate pair"),
+        ({"\ud800": "x"}, MalformedError, "half a surrogate pair"),
+        ({str(number): 1 for number in range(33)}, OutOfRangeError, "filters name 33 columns, at most 32"),
+        ({1: "x"}, MalformedError, "a column is named by text, got 1"),
+    ],
+)
+def test_what_no_table_is_needed_to_refuse(given_filters, error, sentence):
+    with pytest.raises(error) as caught:
+        Filters.parse(given_filters)
+    assert sentence in str(caught.value)
+    assert len(str(caught.value)) < 250
 
 
-def test_nothing_allowed_is_no_hits(searchers):
-    found = searchers["HNSW8"].search(
-        np.ones((3, IMAGE_DIM), np.float32), None, weight=0, top_k=5, allowed=np.zeros(ROWS, bool)
+@pytest.mark.parametrize(
+    ("given_filters", "sentence"),
+    [
+        ({"pirce": 1}, 'no product has the column "pirce"; did you mean price'),
+        ({"colour": "red"}, 'no product has the column "colour"; did you mean color'),
+        ({"zzzzzz": 1}, "known are category, category_path, cluster, color"),
+        ({"attributes": "red"}, 'no product has the column "attributes"'),
+        ({"product": 1}, 'no product has the column "product"'),
+        ({"price": "cheap"}, '"price" holds numbers, got the text "cheap"'),
+        ({"title": 7}, '"title" holds texts, got the number 7; put it in quotes'),
+        ({"title": {"gte": 7}}, '"title" holds texts, so it has no gte'),
+        ({"category": {"gte": 7}}, '"category" holds texts'),
+        ({"color": {"lt": 1}}, '"color" holds texts'),
+        ({"size": "large"}, '"size" holds numbers, got the text "large"'),
+    ],
+)
+def test_what_a_table_does_not_have(given_filters, sentence):
+    table = table_of([make(1, attributes={"color": "red", "size": 4}, extra={"year": "2020"})])
+    with pytest.raises(OutOfRangeError) as caught:
+        Filters.parse(given_filters).mask(table)
+    assert sentence in str(caught.value)
+    assert Filters.parse({"year": {"gte": 2000}, "size": [4, 5]}).mask(table).tolist() == [True]
+
+
+def test_equal_filters_are_one_key():
+    one = Filters.parse({"b": ["x", "y", "x"], "a": {"gte": 1}})
+    other = Filters.parse({"a": {"gte": 1.0}, "b": ["y", "x"]})
+    assert (one, hash(one)) == (other, hash(other))
+    assert one != Filters.parse({"a": {"gt": 1}, "b": ["y", "x"]})
+    assert one.conditions[1] == ("b", OneOf(frozenset("xy"), frozenset()))
+    assert not Filters.parse({})
+    assert one
+
+
+def test_masks_are_kept_up_to_a_number_of_bytes():
+    table = table_of([make(number, price=number) for number in range(100)])
+    cache = MaskCache(max_bytes=250)
+    first, second, third = (Filters.parse({"price": {"gte": bound}}) for bound in (1, 2, 3))
+    mask = cache.get(first, table)
+    assert not mask.flags.writeable
+    assert cache.get(second, table).sum() == 98
+    assert cache.get(first, table) is mask
+    cache.get(third, table)  # two fit: the second was asked for longest ago
+    assert cache.get(first, table) is mask
+    assert list(cache._masks) == [third, first]
+
+
+@pytest.mark.parametrize("recipe", ["Flat", "HNSW8", "IVF4,Flat"])
+def test_filtered_hits_are_those_of_exact_search(recipe, shop, networks, words, tmp_path):
+    store = LocalStore(tmp_path / "store")
+    build_gallery(shop.catalog, networks, words, store=store, version="v", recipe=recipe, min_recall=0)
+    gallery = Gallery.open(store.gallery("v"))
+    rows = range(gallery.manifest.count)
+    texts = [gallery.text_vector(row) for row in rows]
+    vectors = np.stack(
+        [
+            np.append(gallery.image_vector(row), np.zeros(14, np.float32) if text is None else text)
+            for row, text in enumerate(texts)
+        ]
     )
-    assert found.rows.shape == found.scores.shape == (3, 0)
+    numbers = np.array([int(gallery.product(row)["product_id"][1:]) for row in rows])
+    parts = Parts(vectors, 16, has_text=vectors[:, 16:].any(axis=1), products=numbers)
+    label = gallery.labels.of("green")
+    query = np.random.default_rng(1).normal(size=(1, 16)).astype(np.float32)
+    for given_filters in (
+        {"price": {"lt": 3}},
+        {"category": "Shop > watch"},
+        {"category": "Shop", "split": "a"},
+        {"shelf": ["s7", "s9"], "label": "green"},
+        {"product_id": "p07"},
+        {"title": "nothing is called so"},
+    ):
+        filters = Filters.parse(given_filters)
+        allowed = np.array(
+            [all(matches_row(gallery.product(row), *one) for one in given_filters.items()) for row in rows]
+        )
+        assert gallery.mask(filters).tolist() == allowed.tolist()
+        hits = gallery.search(query, label[None], top_k=5, filters=filters)
+        count = min(5, len(set(numbers[allowed])))
+        assert hits.rows.shape == (1, count)
+        if count:
+            unit = query[0].astype(float) / np.linalg.norm(query[0].astype(float))
+            best = scan(parts, unit, label.astype(float), weight=1, top_k=5, rows=np.flatnonzero(allowed))
+            np.testing.assert_allclose(hits.scores[0], best.scores, atol=1e-6)
+            assert allowed[hits.rows[0]].all()
+    np.testing.assert_array_equal(
+        gallery.search(query, None, top_k=30, filters=Filters()).rows, gallery.search(query, None, top_k=30).rows
+    )
+    with pytest.raises(OutOfRangeError, match="no product has the column"):
+        gallery.search(query, None, filters=Filters.parse({"shelve": "s7"}))
+
+
+def matches_row(row: dict, column: str, condition: object) -> bool:
+    product = Product.model_validate({name: value for name, value in row.items() if value is not None})
+    return matches(product, column, condition)

@@ -181,7 +181,7 @@ def test_a_gallery_without_text(shop, networks, tmp_path):
 FILES = [
     "index.faiss",
     "labels.npz",
-    "products.parquet",
+    "products.arrow",
     "references/0.png",
     "rejected.jsonl",
     "thumbnails.bin",
