@@ -21,6 +21,7 @@ from index_builder.manifest import (
     TextVector,
     UnknownLabel,
 )
+from index_builder.milvus_verb import add_verb as add_to_milvus
 from index_builder.recipes import Budget, parse_bytes
 from index_builder.store import open_store
 from index_builder.store_verbs import add_gate, add_verbs, gate_of, out, print_forced, print_manifest, verb
@@ -161,6 +162,7 @@ def _parser() -> argparse.ArgumentParser:
     add_gate(one)
     add_verbs(verbs)
     add_update(verbs)
+    add_to_milvus(verbs)
     return parser
 
 

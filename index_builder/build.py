@@ -24,7 +24,8 @@ from export.networks import PhotoNetworks
 from export.words import WORDS_BIN, WORDS_JSON, WordModel
 from index_builder import faiss_index
 from index_builder.fusion import FusedRows
-from index_builder.gallery import CENTER_FILE, INDEX_FILE, LABELS_FILE, WORDS_FOLDER
+from index_builder.gallery import INDEX_FILE
+from index_builder.gallery_texts import CENTER_FILE, LABELS_FILE, WORDS_FOLDER
 from index_builder.integrity import record_files, write_manifest
 from index_builder.manifest import (
     ImageVector,

@@ -15,38 +15,32 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from export.words import LabelVectors, WordModel, WordsError
+from export.words import LabelVectors, WordModel
 from index_builder.batch import Batch
 from index_builder.changed_texts import changed_text
 from index_builder.delta import Delta
 from index_builder.errors import GalleryError, JournalError
 from index_builder.faiss_index import read_index
 from index_builder.filters import Filters
-from index_builder.fusion import center_texts, unit
+from index_builder.gallery_texts import CENTER_FILE, LABELS_FILE, GalleryTexts
 from index_builder.gpu import gpu_count, to_gpu
 from index_builder.integrity import check_files, check_spaces, read_manifest
-from index_builder.manifest import Device, Manifest, TextVector, UnknownLabel
+from index_builder.manifest import Device, Manifest
 from index_builder.overlaid import OverlaidSearcher, OverlaidTable
 from index_builder.product_table import OLD_TABLE_FILE, TABLE_FILE, THUMBNAILS_FILE, ProductTable
 from index_builder.search import Hits, Parts, Searcher
-from index_builder.texts import unknown_vector
 
 __all__ = ["Gallery", "GalleryError", "Hits"]
 
 INDEX_FILE = "index.faiss"
 VECTORS_FILE = "vectors.npy"
-LABELS_FILE = "labels.npz"
-CENTER_FILE = "text_center.npy"
-WORDS_FOLDER = "words"
 _NEEDED = (INDEX_FILE, VECTORS_FILE, LABELS_FILE, THUMBNAILS_FILE)
 
 
 @dataclass(frozen=True)
 class _Opened:
     manifest: Manifest
-    labels: LabelVectors
-    words: WordModel | None
-    center: NDArray[np.float32] | None
+    texts: GalleryTexts
     own_table: ProductTable
     own_searcher: Searcher
     table: ProductTable | OverlaidTable  # with the changes of the delta
@@ -79,19 +73,18 @@ class Gallery:
             raise GalleryError(f"gallery {manifest.version} is incomplete: its manifest does not list {missing[0]}")
         check_files(folder, manifest, verify=verify)
         table = ProductTable(folder, count=manifest.count, file=table_file)
-        vectors = _read_vectors(folder / VECTORS_FILE, manifest)
+        vectors = read_vectors(folder / VECTORS_FILE, manifest)
         parts = Parts(vectors, image_dim=manifest.image_dim, has_text=table.has_text, products=table.products)
         index = read_index(folder / INDEX_FILE, dim=manifest.image_dim + manifest.text_dim, count=manifest.count)
         if manifest.recipe.device is Device.GPU and gpu_count():
             index = to_gpu(index)  # elsewhere the file's own index answers
-        labels, words = _read_texts(folder, manifest)
-        center = _read_center(folder / CENTER_FILE, manifest) if manifest.text.centered else None
+        texts = GalleryTexts.read(folder, manifest)
         searcher = Searcher(
             index, parts, recipe=manifest.recipe, default_weight=manifest.default_weight, threads=threads
         )
         dim = manifest.image_dim + manifest.text_dim
         delta = Delta.empty(sequence=manifest.journal, count=manifest.count, dim=dim)
-        return cls(folder, _Opened(manifest, labels, words, center, table, searcher, table, searcher, delta))
+        return cls(folder, _Opened(manifest, texts, table, searcher, table, searcher, delta))
 
     def with_changes(self, batches: Sequence[Batch]) -> Self:
         """Return a reader of this gallery with further batches of the journal; this one stays as it is.
@@ -135,27 +128,24 @@ class Gallery:
 
         For vectors to search with ask `text_part`, which centers them where the gallery is.
         """
-        return self._now.words
+        return self._now.texts.words
 
     @property
     def labels(self) -> LabelVectors:
         """The text vector of each of the classifier's labels; [V, 0] without text."""
-        return self._now.labels
+        return self._now.texts.labels
 
     @property
     def unknown_label(self) -> NDArray[np.float32] | None:
         """The unit text part [D_T] of a query whose label is unknown; None where that is a query without text."""
-        if self.manifest.text.unknown is not UnknownLabel.DELTA0:
-            return None
-        return self.centered(unknown_vector(len(self.labels.labels)))
+        return self._now.texts.unknown_label
 
     def text_part(self, text: str) -> NDArray[np.float32] | None:
         """Return the unit text part [D_T] of free words, treated as the gallery's texts were.
 
         None without word vectors, or when no word of it is usable.
         """
-        vector = None if self.words is None else self.words.sentence_vector(text)
-        return None if vector is None else self.centered(unit(vector[None]).astype(np.float32)[0])
+        return self._now.texts.part(text)
 
     def search(
         self,
@@ -231,11 +221,7 @@ class Gallery:
 
     def centered(self, text: NDArray[np.float32]) -> NDArray[np.float32] | None:
         """Return a unit text [D_T] as the gallery's rows have it, None when nothing is left of it."""
-        center = self._now.center
-        if center is None:
-            return text
-        centered = center_texts(text[None], center)[0]
-        return centered if centered.any() else None
+        return self._now.texts.centered(text)
 
     @property
     def _now(self) -> _Opened:
@@ -244,7 +230,8 @@ class Gallery:
         return self._opened
 
 
-def _read_vectors(path: Path, manifest: Manifest) -> NDArray[np.float32]:
+def read_vectors(path: Path, manifest: Manifest) -> NDArray[np.float32]:
+    """Map the unit parts [N, D_I + D_T]; `GalleryError` when they are not those that the manifest describes."""
     try:
         vectors: NDArray[np.float32] = np.load(path, mmap_mode="r", allow_pickle=False)
     except (OSError, ValueError) as error:
@@ -255,33 +242,3 @@ def _read_vectors(path: Path, manifest: Manifest) -> NDArray[np.float32]:
             f"{path} is {vectors.dtype} {list(vectors.shape)}, the manifest says float32 {list(expected)}"
         )
     return vectors
-
-
-def _read_center(path: Path, manifest: Manifest) -> NDArray[np.float32]:
-    try:
-        center: NDArray[np.float32] = np.load(path, allow_pickle=False)
-    except (OSError, ValueError) as error:
-        raise GalleryError(f"{path} cannot be read: {error}") from error
-    if center.dtype != np.float32 or center.shape != (manifest.text_dim,):
-        raise GalleryError(
-            f"{path} is {center.dtype} {list(center.shape)}, the manifest says float32 [{manifest.text_dim}]"
-        )
-    return center
-
-
-def _read_texts(folder: Path, manifest: Manifest) -> tuple[LabelVectors, WordModel | None]:
-    try:
-        labels = LabelVectors.load(folder / LABELS_FILE)
-        words = WordModel.load(folder / WORDS_FOLDER) if manifest.text_vector is TextVector.WORDVECTOR else None
-    except WordsError as error:
-        raise GalleryError(f"gallery {manifest.version}: {error}") from error
-    if labels.vectors.shape[1] != manifest.text_dim or list(labels.labels) != manifest.labels:
-        raise GalleryError(
-            f"gallery {manifest.version}: {LABELS_FILE} has {len(labels.labels)} labels of dim "
-            f"{labels.vectors.shape[1]}, the manifest says {len(manifest.labels)} of dim {manifest.text_dim}"
-        )
-    if words is not None and words.dim != manifest.text_dim:
-        raise GalleryError(
-            f"gallery {manifest.version}: its word vectors have dim {words.dim}, the manifest says {manifest.text_dim}"
-        )
-    return labels, words

@@ -18,7 +18,7 @@ from typing import Any
 
 from catalog.errors import MalformedError, NotFoundError, OutOfRangeError
 from index_builder.errors import GateError
-from index_builder.gallery import Gallery
+from index_builder.gallery_reader import GalleryReader
 from index_builder.manifest import Forced, Manifest
 
 MIN_RECALL = 0.8
@@ -60,7 +60,7 @@ class QualityGate:
         if self.force is not None and not self.force.strip():
             raise OutOfRangeError("force needs a reason, which is kept in the store; give one in a few words")
 
-    def __call__(self, gallery: Gallery, live: Manifest | None) -> Forced | None:
+    def __call__(self, gallery: GalleryReader, live: Manifest | None) -> Forced | None:
         """Return None when the gallery passes, and who forced it when it does not; `GateError` without `force`."""
         failed = list(self.failures(gallery, live))
         if not failed:
@@ -72,7 +72,7 @@ class QualityGate:
             )
         return Forced(reason=self.force.strip(), by=_user(), at=datetime.now(UTC), failed=failed)
 
-    def failures(self, gallery: Gallery, live: Manifest | None) -> Iterator[str]:
+    def failures(self, gallery: GalleryReader, live: Manifest | None) -> Iterator[str]:
         """Yield what is wrong with a gallery, each with what was got and what was expected."""
         yield from self._recall(gallery.manifest)
         if live is not None:
@@ -95,12 +95,12 @@ class QualityGate:
                 f"{math.ceil(least):,} to {math.floor(most):,} are allowed"
             )
 
-    def _canaries(self, gallery: Gallery) -> Iterator[str]:
+    def _canaries(self, gallery: GalleryReader) -> Iterator[str]:
         misses = [miss for canary in self.canaries if (miss := self._miss(gallery, canary))]
         if misses:
             yield f"{len(misses)} of {len(self.canaries)} canary queries fail, the first: {misses[0]}"
 
-    def _miss(self, gallery: Gallery, canary: Canary) -> str | None:
+    def _miss(self, gallery: GalleryReader, canary: Canary) -> str | None:
         """Why a canary fails, None when it does not."""
         try:
             row = gallery.row_of(canary.product_id)

@@ -31,7 +31,7 @@ def record_files(folder: Path) -> dict[str, FileRecord]:
 def write_manifest(folder: Path, manifest: Manifest) -> None:
     """Write the manifest, the last file of a gallery."""
     temporary = folder / f".{MANIFEST}.{os.getpid()}.tmp"
-    temporary.write_text(manifest.model_dump_json(indent=1) + "\n", encoding="utf-8")
+    temporary.write_bytes(manifest.to_json())
     temporary.replace(folder / MANIFEST)
 
 

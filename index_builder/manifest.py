@@ -138,6 +138,17 @@ class IndexRecipe(FrozenModel):
         )
 
 
+class MilvusRows(FrozenModel):
+    """Where the rows of a gallery on Milvus lie: its collection, and the alias that names the live one.
+
+    The server's address is a setting and no part of a gallery: it may hold a password, and servers move.
+    """
+
+    collection: str = Field(pattern=r"^[A-Za-z][A-Za-z0-9_]{0,254}$")
+    alias: str = Field(pattern=r"^[A-Za-z][A-Za-z0-9_]{0,254}$")
+    index: str
+
+
 class ReferencePhoto(FrozenModel):
     """A picture of the gallery and its vectors, to tell whether a running network still speaks this space."""
 
@@ -173,6 +184,12 @@ class Manifest(FrozenModel):
     files: dict[str, FileRecord]
     libraries: dict[str, str] = Field(default_factory=dict)
     catalog: dict[str, Any] = Field(default_factory=dict)  # file name, sha256, rows read and skipped
+    milvus: MilvusRows | None = None  # None: the rows are files of the gallery folder
+
+    def to_json(self) -> bytes:
+        """The bytes of `manifest.json`; what is not set is left out, so that programs before these fields read it."""
+        unset = {name for name in ("milvus", "journal") if not getattr(self, name)}
+        return (self.model_dump_json(indent=1, exclude=unset) + "\n").encode()
 
 
 class ModelPair(FrozenModel):

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from index_builder.fusion import MAX_WEIGHT, unit
 from index_builder.manifest import RecallRow
-from index_builder.search import Parts, Searcher
+from index_builder.search import Hits, Parts
 
 QUERIES = 100
 TOP_K = 10
@@ -17,6 +18,15 @@ TOP_K = 10
 NOISE = 0.5
 BLOCK = 8192
 TIE = 1e-5
+
+
+class Ranker(Protocol):
+    """What recall is measured of: `search.Searcher`, or a collection on Milvus."""
+
+    def search(
+        self, image: NDArray[np.float32], text: NDArray[np.float32] | None, *, weight: float, top_k: int
+    ) -> Hits:
+        """Return the best rows, as `search.Searcher.search` does."""
 
 
 @dataclass(frozen=True)
@@ -34,7 +44,7 @@ def measured_weights(default_weight: float, *, with_text: bool) -> list[float]:
     return sorted({0.0, default_weight, min(4 * default_weight, MAX_WEIGHT)})
 
 
-def measure_recall(searcher: Searcher, parts: Parts, *, weights: list[float], seed: int) -> list[RecallRow]:
+def measure_recall(searcher: Ranker, parts: Parts, *, weights: list[float], seed: int) -> list[RecallRow]:
     """Return recall@10 against exact search for `held_out` queries of this seed.
 
     `searcher` must rank rows, not products.

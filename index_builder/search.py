@@ -234,18 +234,27 @@ class Searcher:
         self, image: NDArray[np.float32], text: NDArray[np.float32] | None
     ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Return checked queries, image parts [B, D_I] at unit length and text parts [B, D_T]."""
-        image_dim, text_dim = self._parts.image_dim, self._parts.text_dim
-        if image.ndim != 2 or image.shape[1] != image_dim:
-            raise OutOfRangeError(f"image vectors are {list(image.shape)}, the gallery expects [B, {image_dim}]")
-        if text is None or text_dim == 0:
-            return unit(image), np.zeros((len(image), text_dim))
-        if text.shape != (len(image), text_dim):
-            raise OutOfRangeError(f"text vectors are {list(text.shape)}, expected [{len(image)}, {text_dim}]")
-        texts = np.asarray(text, np.float64)
-        longest = float(np.sqrt(np.einsum("bd,bd->b", texts, texts)).max(initial=0))
-        if not longest <= 1.001:
-            raise OutOfRangeError(f"a text vector of a query is {longest:.3g} long, at most 1 is expected")
-        return unit(image), texts
+        return check_queries(image, text, image_dim=self._parts.image_dim, text_dim=self._parts.text_dim)
+
+
+def check_queries(
+    image: NDArray[np.float32], text: NDArray[np.float32] | None, *, image_dim: int, text_dim: int
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return queries as they are compared: image parts [B, D_I] at unit length, text parts [B, D_T] as they are.
+
+    Raises `OutOfRangeError` for other dimensions, and for a text part longer than 1.
+    """
+    if image.ndim != 2 or image.shape[1] != image_dim:
+        raise OutOfRangeError(f"image vectors are {list(image.shape)}, the gallery expects [B, {image_dim}]")
+    if text is None or text_dim == 0:
+        return unit(image), np.zeros((len(image), text_dim))
+    if text.shape != (len(image), text_dim):
+        raise OutOfRangeError(f"text vectors are {list(text.shape)}, expected [{len(image)}, {text_dim}]")
+    texts = np.asarray(text, np.float64)
+    longest = float(np.sqrt(np.einsum("bd,bd->b", texts, texts)).max(initial=0))
+    if not longest <= 1.001:
+        raise OutOfRangeError(f"a text vector of a query is {longest:.3g} long, at most 1 is expected")
+    return unit(image), texts
 
 
 def check_expand(count: int) -> None:

@@ -16,10 +16,12 @@ from pydantic import ValidationError
 
 from catalog.errors import NotFoundError, OutOfRangeError
 from index_builder.errors import ConflictError, GalleryError
-from index_builder.gallery import Gallery
+from index_builder.gallery_reader import GalleryReader
 from index_builder.integrity import check_spaces
 from index_builder.journal import Journal
 from index_builder.manifest import Forced, LivePointer, Manifest, ModelPair
+from index_builder.milvus_alias import drop_rows, follow
+from index_builder.opening import check_rows, open_gallery
 
 NOTHING = ""  # `expected` for "no gallery is live yet"
 GALLERIES = "galleries"
@@ -29,7 +31,7 @@ LONG_AGO = datetime.min.replace(tzinfo=UTC)
 
 # The gallery that would become live and the manifest of the one that is (None: there is none to compare with) in;
 # None out when it may, `Forced` when somebody takes the blame; raises `GateError` otherwise.
-Gate = Callable[[Gallery, Manifest | None], Forced | None]
+Gate = Callable[[GalleryReader, Manifest | None], Forced | None]
 
 
 class Store(ABC):
@@ -70,7 +72,7 @@ class Store(ABC):
 
     @abstractmethod
     def fetch(self, version: str, cache_folder: Path | None = None) -> Path:
-        """Return a folder of this machine with the gallery, for `Gallery.open`; `NotFoundError` when there is none.
+        """Return a folder of this machine with the gallery, for `open_gallery`; `NotFoundError` when there is none.
 
         A local store gives its own folder. S3 copies into `cache_folder`/<version> (None: the store's default), which
         belongs to this store alone, verifies every file, and can be stopped and run again.
@@ -124,19 +126,22 @@ class Store(ABC):
 
         `expected` is the version that must be live now (`NOTHING`: none); `spaces` are the running networks' ids.
         Raises `GalleryError` when the gallery does not verify or fit, `GateError` when it does not pass the gate,
-        `ConflictError` when another swap came first.
+        `ConflictError` when another swap came first. The alias of a gallery on Milvus moves behind the pointer;
+        `NotReadyError` when it does not, although the gallery is live then.
         """
         before, state = self._look()
         _check_expected(before, expected)
         _check_stays(version, before)
         self.check(version, deep=False)
-        gallery = Gallery.open(self.fetch(version, cache_folder), spaces=spaces)
+        gallery = open_gallery(self.fetch(version, cache_folder), spaces=spaces)
         try:
             forced = gate(gallery, self._live_manifest(before)) if gate else None
             pair = ModelPair(gallery=version, models=gallery.manifest.spaces)
         finally:
             gallery.close()
-        return self._move(pair, before=before, state=state, forced=forced)
+        pointer = self._move(pair, before=before, state=state, forced=forced)
+        follow(self)
+        return pointer
 
     def rollback(self, *, spaces: Mapping[str, str] | None = None) -> LivePointer:
         """Make the previous gallery live again; the two change places. `NotFoundError` when there is none.
@@ -151,7 +156,10 @@ class Store(ABC):
         if spaces is not None:
             check_spaces(manifest, spaces)
         self.check(version)
-        return self._move(ModelPair(gallery=version, models=manifest.spaces), before=before, state=state)
+        check_rows(manifest)
+        pointer = self._move(ModelPair(gallery=version, models=manifest.spaces), before=before, state=state)
+        follow(self)
+        return pointer
 
     def prune(self, *, keep: int = 0, dry_run: bool = False) -> list[str]:
         """Remove galleries, the oldest first, but the live one, the one before it and the `keep` newest others.
@@ -169,6 +177,7 @@ class Store(ABC):
         for version in doomed:
             pointer = self.live()  # whatever happened to it meanwhile, a named gallery stays
             if pointer is not None and version not in pointer.named:
+                self._drop_rows(version)  # first, while the manifest says where they are
                 self._remove(version)
                 removed.append(version)
         self._unmark(doomed)
@@ -178,6 +187,13 @@ class Store(ABC):
     def refuse_taken(self, version: str) -> None:
         """Raise `ConflictError` when a prune still removes a gallery of this name."""
         _check_stays(version, self.live())
+
+    def _drop_rows(self, version: str) -> None:
+        try:
+            manifest = self.manifest(version)
+        except (GalleryError, NotFoundError):
+            return  # damaged, or removed by a prune that was stopped
+        drop_rows(manifest)
 
     def _mark_doomed(self, keep: int, *, dry_run: bool) -> list[str]:
         while True:

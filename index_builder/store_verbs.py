@@ -12,10 +12,11 @@ from rich.console import Console
 from rich.table import Column, Table
 
 from catalog.errors import NotFoundError
-from index_builder.errors import GalleryError
-from index_builder.gallery import Gallery
+from index_builder.errors import ConflictError, GalleryError
 from index_builder.gate import CANARY_TOP, COUNT_BAND, MIN_RECALL, QualityGate, read_canaries
 from index_builder.manifest import LivePointer, Manifest
+from index_builder.milvus_alias import follow
+from index_builder.opening import open_gallery
 from index_builder.prune_journal import prune_journal
 from index_builder.store import Store, open_store
 
@@ -26,7 +27,7 @@ Verbs = argparse._SubParsersAction  # its name is argparse's own
 
 def list_versions(options: argparse.Namespace) -> None:
     """Show the published galleries of a store, the oldest first."""
-    store = _existing(options)
+    store = existing_store(options)
     live, versions = store.live(), store.versions()
     damaged: list[str] = []
     columns = ("", "version", "made (UTC)", "products", "recipe", "weight", "recall")
@@ -52,7 +53,7 @@ def list_versions(options: argparse.Namespace) -> None:
 def swap(options: argparse.Namespace) -> None:
     """Make a published gallery the live one, if it passes the gate."""
     gate = gate_of(options)
-    pointer = _existing(options).swap(options.version, expected=options.expected, gate=gate)
+    pointer = existing_store(options).swap(options.version, expected=options.expected, gate=gate)
     before = pointer.previous.gallery if pointer.previous else "none"
     print_forced(pointer)
     out.print(f"gallery {pointer.live.gallery} is live in {options.store}; before it: {before}")
@@ -60,14 +61,14 @@ def swap(options: argparse.Namespace) -> None:
 
 def rollback(options: argparse.Namespace) -> None:
     """Make the previous gallery live again."""
-    pointer = _existing(options).rollback()
+    pointer = existing_store(options).rollback()
     before = pointer.previous.gallery if pointer.previous else "none"
     out.print(f"gallery {pointer.live.gallery} is live again in {options.store}; before it: {before}")
 
 
 def verify(options: argparse.Namespace) -> None:
     """Read every file of a gallery (default: the live one) from the store, check it, and open the gallery."""
-    store = _existing(options)
+    store = existing_store(options)
     version = options.version
     if version is None:
         live = store.live()
@@ -75,17 +76,24 @@ def verify(options: argparse.Namespace) -> None:
             raise NotFoundError(f"no gallery is live in {options.store}; name one with --version")
         version = live.live.gallery
     with tempfile.TemporaryDirectory() as empty:  # a copy that is here already would say nothing of the store
-        gallery = Gallery.open(store.fetch(version, Path(empty)))
+        gallery = open_gallery(store.fetch(version, Path(empty)))
         manifest = gallery.manifest
         gallery.close()
     print_manifest(manifest)
+    if manifest.milvus is not None and (named := follow(store)) is not None:
+        out.print(f"[yellow]the alias {manifest.milvus.alias} named {named or 'nothing'} and follows now[/yellow]")
     size = sum(record.size_bytes for record in manifest.files.values()) / 2**20
     out.print(f"gallery {version} is whole: {len(manifest.files)} files, {size:.1f} MiB, {store.where(version)}")
 
 
 def publish(options: argparse.Namespace) -> None:
     """Copy a gallery of one store into another; stopped, run it again and it goes on."""
-    source = _existing(options)
+    source = existing_store(options)
+    if (rows := source.manifest(options.version).milvus) is not None:
+        raise ConflictError(
+            f"the rows of gallery {options.version} are the collection {rows.collection} on Milvus, which cannot be in "
+            f"two stores; publish the gallery it was made of and run to-milvus there"
+        )
     target = open_store(options.to, endpoint_url=options.endpoint_url, cache=options.cache)
     target.publish(source.fetch(options.version), options.version)
     manifest = target.manifest(options.version)
@@ -97,7 +105,7 @@ def publish(options: argparse.Namespace) -> None:
 
 def prune(options: argparse.Namespace) -> None:
     """Remove old galleries; the live one, the one before it and the --keep newest others stay."""
-    store = _existing(options)
+    store = existing_store(options)
     removed = store.prune(keep=options.keep, dry_run=options.dry_run)
     for version in removed:
         out.print(f"{'would remove' if options.dry_run else 'removed'} {store.where(version)}")
@@ -189,15 +197,16 @@ def verb(
     return parser
 
 
-def _state(live: LivePointer | None, version: str) -> str:
-    if live is not None and live.live.gallery == version:
-        return "live"
-    return "prev" if live is not None and live.previous and live.previous.gallery == version else ""
-
-
-def _existing(options: argparse.Namespace) -> Store:
+def existing_store(options: argparse.Namespace) -> Store:
+    """The store that the options name; `NotFoundError` when nothing is there."""
     store = open_store(options.store, endpoint_url=options.endpoint_url, cache=options.cache)
     if not store.exists():
         what = "nothing is there" if options.store.startswith("s3://") else "there is no such folder"
         raise NotFoundError(f"no store at {options.store}: {what}; make it with `index_builder build`")
     return store
+
+
+def _state(live: LivePointer | None, version: str) -> str:
+    if live is not None and live.live.gallery == version:
+        return "live"
+    return "prev" if live is not None and live.previous and live.previous.gallery == version else ""

@@ -20,7 +20,8 @@ from numpy.typing import NDArray
 from benchmarks.galleries.building import IndexSpec, built, parts_of, searcher_of
 from benchmarks.galleries.source import FOLDER, Source, drawn, grocery_source
 from index_builder.build import REJECTED_FILE
-from index_builder.gallery import INDEX_FILE, LABELS_FILE, VECTORS_FILE, WORDS_FOLDER
+from index_builder.gallery import INDEX_FILE, VECTORS_FILE
+from index_builder.gallery_texts import LABELS_FILE, WORDS_FOLDER
 from index_builder.integrity import record_files, write_manifest
 from index_builder.manifest import Manifest
 from index_builder.product_table import OLD_TABLE_FILE, SCHEMA, TABLE_FILE, THUMBNAILS_FILE, open_table
