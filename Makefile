@@ -100,4 +100,4 @@ sample-models: .venv/.dev $(SHOP)/catalog.csv ## train the networks of model_rep
 	@$(PY) -m export embedder --checkpoint runs/sample-embedder --repository model_repository
 
 clean: ## remove what the verbs made, but not the environments
-	rm -rf .cache runs store build
+	rm -rf .cache runs store .store-work build

@@ -20,6 +20,18 @@ TIMEOUT_S = 10.0
 MAX_REDIRECTS = 3
 _CHUNK_BYTES = 64 * 1024
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
+_PASSING = frozenset({408, 425, 429})  # with 5xx: what a server answers that may have the picture a little later
+
+
+class UnreachableError(NotFoundError):
+    """Nothing was read, but the same address may answer later: time over, connection lost, 5xx, 429.
+
+    `wait_s` is how long the server asked to be left alone, None where it said nothing.
+    """
+
+    def __init__(self, message: str, *, wait_s: float | None = None) -> None:
+        super().__init__(message)
+        self.wait_s = wait_s
 
 
 def fetch(
@@ -33,8 +45,8 @@ def fetch(
     """Bytes of `image`: a path (relative to the folder `base`, or absolute), an http(s) URL, or s3://bucket/key.
 
     `check_url` sees every http(s) address before it is asked, redirects included, and raises to refuse one. Raises
-    `NotFoundError` where there is nothing to read within `timeout_s`, `TooLargeError` as soon as more than
-    `limits.max_bytes` come.
+    `NotFoundError` where there is nothing to read within `timeout_s` (`UnreachableError` where it is worth another
+    try), `TooLargeError` as soon as more than `limits.max_bytes` come.
     """
     limits = limits or PictureLimits()
     scheme = image.split("://", 1)[0].lower() if "://" in image else ""
@@ -70,8 +82,10 @@ def _fetch_http(url: str, limits: PictureLimits, timeout_s: float, check_url: Ca
                 return _follow(client, url, limits, deadline, check_url)
         except (httpx.HTTPError, httpx.InvalidURL, httpx.StreamError, ValueError) as error:  # ValueError: urllib's
             if deadline.passed or isinstance(error, httpx.TimeoutException):
-                raise NotFoundError(f"{_short(url)} did not answer within {timeout_s:g} s") from error
-            raise NotFoundError(f"{_short(url)} can't be fetched: {error or type(error).__name__}") from error
+                raise UnreachableError(f"{_short(url)} did not answer within {timeout_s:g} s") from error
+            lost = isinstance(error, httpx.TransportError) and not isinstance(error, httpx.UnsupportedProtocol)
+            kind = UnreachableError if lost else NotFoundError
+            raise kind(f"{_short(url)} can't be fetched: {error or type(error).__name__}") from error
 
 
 def _follow(
@@ -88,9 +102,16 @@ def _follow(
                 url = urljoin(url, response.headers["location"])
                 continue
             if response.status_code != 200:
-                raise NotFoundError(f"{_short(asked)} answered {response.status_code}, expected 200")
+                raise _refused(asked, response.status_code, response.headers.get("retry-after", ""))
             return _read_capped(asked, response.iter_bytes(_CHUNK_BYTES), limits, deadline)
     raise NotFoundError(f"{_short(asked)} redirects more than {MAX_REDIRECTS} times")
+
+
+def _refused(url: str, status: int, retry_after: str) -> NotFoundError:
+    sentence = f"{_short(url)} answered {status}, expected 200"
+    if status < 500 and status not in _PASSING:
+        return NotFoundError(sentence)
+    return UnreachableError(sentence, wait_s=float(retry_after) if retry_after.isdecimal() else None)
 
 
 def _check_url(url: str) -> None:
@@ -109,7 +130,7 @@ def _read_capped(name: str, chunks: Iterable[bytes], limits: PictureLimits, dead
         if deadline.passed:
             break
     if deadline.passed:  # a socket shut down early can look like an ordinary end
-        raise NotFoundError(f"{_short(name)} did not answer within {deadline.timeout_s:g} s")
+        raise UnreachableError(f"{_short(name)} did not answer within {deadline.timeout_s:g} s")
     return bytes(data)
 
 
@@ -127,7 +148,11 @@ def _fetch_s3(url: str, limits: PictureLimits, timeout_s: float) -> bytes:
         except botocore.exceptions.ClientError as error:
             detail = error.response.get("Error", {})
             reason = detail.get("Message") or detail.get("Code") or "refused"
-            raise NotFoundError(f"{_short(url)} can't be fetched: {reason}") from error
+            status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
+            kind = UnreachableError if status >= 500 or status in _PASSING else NotFoundError
+            raise kind(f"{_short(url)} can't be fetched: {reason}") from error
+        except botocore.exceptions.HTTPClientError as error:  # time over, connection lost
+            raise UnreachableError(f"{_short(url)} can't be fetched: {error}") from error
         except botocore.exceptions.BotoCoreError as error:
             raise NotFoundError(f"{_short(url)} can't be fetched: {error}") from error
 

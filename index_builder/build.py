@@ -1,54 +1,76 @@
-"""Catalog, exported networks and word vectors in, a published gallery out; nothing is left behind on failure.
+"""Catalog, exported networks and word vectors in, a published gallery out; nobody sees half of one.
 
-Catalog rows -> pictures -> image vectors + text vectors -> index -> measured recall -> manifest -> one rename.
+    catalog -> shards on disk (embedding) -> vectors, table, thumbnails (assembling) -> index -> manifest -> one rename
+
+Stopped at any moment, the next run of the same build goes on with the shards there are. The shards of a published
+gallery are kept for the next build, which embeds only what changed.
 """
 
 from __future__ import annotations
 
 import contextlib
-import hashlib
-import importlib.metadata
-import json
-import shutil
-from collections.abc import Collection, Sequence
-from dataclasses import asdict
+import sqlite3
+from collections.abc import Collection
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 
-import numpy as np
-
-from catalog.errors import OutOfRangeError
 from catalog.pictures import PictureLimits
-from catalog.rows import BadRow
 from export.networks import PhotoNetworks
-from export.words import WORDS_BIN, WORDS_JSON, WordModel
-from index_builder import faiss_index
-from index_builder.fusion import FusedRows
-from index_builder.gallery import INDEX_FILE
-from index_builder.gallery_texts import CENTER_FILE, LABELS_FILE, WORDS_FOLDER
-from index_builder.integrity import record_files, write_manifest
+from export.words import WordModel
+from index_builder.assembling import REJECTED_FILE, Assembler
+from index_builder.catalog_source import CatalogFile, CatalogSource, Survey, survey
+from index_builder.disk import full_disk_is_told
+from index_builder.earlier import EarlierRows
+from index_builder.embedding import Counts, Embedding
+from index_builder.engines import Engine
+from index_builder.fetching import FetchPolicy
+from index_builder.finishing import CatalogRead, MeasuredIndex, manifest_of, write_texts
+from index_builder.indexing import write_index
+from index_builder.integrity import write_manifest
+from index_builder.local_engine import LocalEngine
 from index_builder.manifest import (
     ImageVector,
-    IndexRecipe,
     LabelSettings,
     LabelSource,
     Manifest,
-    RecallRow,
     TextVector,
     UnknownLabel,
 )
-from index_builder.recall import measure_recall, measured_weights
-from index_builder.recipes import Budget, Facts, choose_recipe
-from index_builder.row_builder import BuildSettings, RowBuilder
-from index_builder.search import Parts, Searcher
+from index_builder.pictures import Task, vision_of
+from index_builder.recipes import Budget
+from index_builder.settings import BuildSettings
+from index_builder.shards import SHARD_ENTRIES
 from index_builder.store import Store, check_version
-from index_builder.texts import TextOptions, TextParts
-from index_builder.tuning import tune
+from index_builder.texts import TextOptions, text_parts
+from index_builder.work import BuildFolder, WorkFolder, default_work, work_folder
 
-__all__ = ["REJECTED_FILE", "build_gallery", "new_version"]
+__all__ = ["REJECTED_FILE", "Built", "RunOptions", "build_gallery", "new_version", "run_build"]
 
-REJECTED_FILE = "rejected.jsonl"
-LIBRARIES = ("numpy", "fasttext", "onnxruntime", "pillow", "pyarrow")
+
+@dataclass(frozen=True)
+class RunOptions:
+    """How a build runs; none of it changes the gallery.
+
+    `work` is where shards are kept (None: beside the store). `resume` goes on with those of a run that was stopped,
+    `reuse` takes over rows of earlier builds whose pictures did not change: a file with the size and time it had then
+    is not read again, a URL is, unless `trust_urls`. A stopped run loses at most `shard_entries` pictures' work.
+    """
+
+    work: Path | None = None
+    resume: bool = True
+    reuse: bool = True
+    trust_urls: bool = False
+    fetching: FetchPolicy = field(default_factory=FetchPolicy)
+    shard_entries: int = SHARD_ENTRIES
+
+
+@dataclass(frozen=True)
+class Built:
+    """A gallery that was published, and what became of the catalog's pictures."""
+
+    manifest: Manifest
+    counts: Counts
 
 
 def build_gallery(
@@ -73,15 +95,19 @@ def build_gallery(
     min_recall: float = 0.8,
     limits: PictureLimits | None = None,
     seed: int = 0,
+    engine: Engine | None = None,
+    work: Path | None = None,
+    resume: bool = True,
 ) -> Manifest:
     """Build a gallery from the catalog's rows of `splits` (None: all) and publish it under `version` (None: the time).
 
     `budget` is what the index may cost and should find. `max_bad_rows` is a share of all rows; `min_recall` is what the
     index must find of the exact neighbors at the default weight. `label` is how predicted labels enter a query;
-    `label_source` says who labels the gallery's pictures; `views` of each picture are averaged. Nothing is published or
-    left in the store when it fails or is stopped. Raises `MalformedError` when too many rows are bad, `NotFoundError`
-    without the word vectors it needs, `ConflictError` when the version is taken, and `OutOfRangeError` for settings
-    that do not fit.
+    `label_source` says who labels the gallery's pictures; `views` of each picture are averaged. `engine` embeds (None:
+    `networks` in this process), `work` and `resume` are those of `RunOptions`. Nothing is published when it fails or is
+    stopped, and nothing is left in the store. Raises `MalformedError` when too many rows are bad, `NotFoundError`
+    without the word vectors it needs, `ConflictError` when the version is taken or another build holds the work folder,
+    and `OutOfRangeError` for settings that do not fit.
     """
     settings = BuildSettings(
         image_vector=ImageVector(image_vector),
@@ -101,38 +127,34 @@ def build_gallery(
         label=label or LabelSettings(),
         views=views,
     )
+    source = CatalogFile(catalog, None if splits is None else tuple(splits))
+    options = RunOptions(work=work, resume=resume)
+    return run_build(
+        source, networks, words, settings=settings, store=store, version=version, engine=engine, options=options
+    ).manifest
+
+
+def run_build(
+    source: CatalogSource,
+    networks: PhotoNetworks,
+    words: WordModel | None,
+    *,
+    settings: BuildSettings,
+    store: Store,
+    version: str | None = None,
+    engine: Engine | None = None,
+    options: RunOptions | None = None,
+) -> Built:
+    """Do what `build_gallery` says, and tell what became of the pictures."""
+    options = options or RunOptions()
     version = new_version(store) if version is None else check_version(version)
-    with store.staging(version) as folder:
-        rows = RowBuilder(folder, catalog, networks, settings).run(words, splits=splits)
-        built, recall = _write_index(folder, rows.parts, settings)
-        _write_texts(folder, rows.texts)
-        _write_rejected(folder, rows.rejected)
-        manifest = Manifest(
-            version=version,
-            created_at=datetime.now(UTC),
-            count=len(rows.parts.vectors),
-            products=len(np.unique(rows.parts.products)),
-            splits=None if splits is None else sorted(splits),
-            image_vector=settings.image_vector,
-            text_vector=settings.text.kind,
-            image_dim=rows.parts.image_dim,
-            text_dim=rows.parts.text_dim,
-            default_weight=settings.stored_weight,
-            text=rows.texts.settings,
-            label=settings.label,
-            views=settings.views,
-            labels=list(networks.info.labels),
-            recipe=built,
-            recall=recall,
-            spaces=networks.info.spaces,
-            references=rows.references,
-            files=record_files(folder),
-            libraries=_libraries(),
-            catalog=_catalog_record(catalog, read=rows.read, skipped=len(rows.rejected)),
-        )
-        write_manifest(folder, manifest)
+    root = options.work or default_work(store)
+    with store.staging(version) as folder, full_disk_is_told(folder, root), work_folder(root) as work:
+        one = _Build(source, networks, settings, options, work)
+        built = one.run(words, folder=folder, version=version, engine=engine or LocalEngine(networks))
         store.publish(folder, version)
-    return manifest
+        one.keep()
+    return built
 
 
 def new_version(store: Store) -> str:
@@ -142,52 +164,69 @@ def new_version(store: Store) -> str:
     return next(one for one in (name, *(f"{name}-{number}" for number in range(2, 1000))) if one not in taken)
 
 
-def _write_index(folder: Path, parts: Parts, settings: BuildSettings) -> tuple[IndexRecipe, list[RecallRow]]:
-    """Build, tune and write the index, and refuse one that finds too little."""
-    count, weight = len(parts.vectors), settings.stored_weight
-    facts = Facts(count, image_dim=parts.image_dim, text_dim=parts.text_dim, budget=settings.budget)
-    recipe = choose_recipe(settings.recipe, facts)
-    rows = FusedRows(parts.vectors, parts.image_dim, default_weight=weight)
-    index = faiss_index.make_index(rows, recipe, image_dim=parts.image_dim, seed=settings.seed)
-    by_row = Parts(parts.vectors, parts.image_dim, parts.has_text, products=np.arange(count))
-    weights = measured_weights(weight, with_text=parts.text_dim > 0)
-    recipe = tune(index, by_row, recipe, default_weight=weight, weights=weights, seed=settings.seed + 1)
-    searcher = Searcher(index, by_row, recipe=recipe, default_weight=weight)
-    recall = measure_recall(searcher, by_row, weights=weights, seed=settings.seed)
-    got = next(row.recall_at_10 for row in recall if row.weight == weight)
-    if got < settings.min_recall:
-        raise OutOfRangeError(
-            f"the recipe '{recipe.factory}' finds {got:.2f} of the ten nearest rows, at least "
-            f"{settings.min_recall:g} is asked; choose another --recipe"
+class _Build:
+    """The stages of one build, each of which reads what the one before wrote."""
+
+    def __init__(
+        self,
+        source: CatalogSource,
+        networks: PhotoNetworks,
+        settings: BuildSettings,
+        options: RunOptions,
+        work: WorkFolder,
+    ) -> None:
+        self._source = source
+        self._info = networks.info
+        self._settings = settings
+        self._options = options
+        self._work = work
+        self._vision = vision_of(
+            self._info,
+            image_vector=settings.image_vector,
+            views=settings.views,
+            labeled=settings.labeled,
+            limits=settings.limits,
         )
-    faiss_index.write_index(index, folder / INDEX_FILE)
-    return recipe, recall
 
+    def run(self, words: WordModel | None, *, folder: Path, version: str, engine: Engine) -> Built:
+        """Make a whole gallery in `folder`."""
+        settings = self._settings
+        found = survey(self._source, labels=self._info.labels, limit=settings.max_bad_rows)
+        texts = text_parts(settings.text, words, labels=self._info.labels, label_paths=found.label_paths)
+        task, shards, counts = self._embed(engine, found)
+        rows = Assembler(folder, shards, task, info=self._info, settings=settings).run(texts, found)
+        recipe, recall = write_index(folder, rows.parts, settings)
+        write_texts(folder, rows.texts)
+        read = CatalogRead(self._source, found.total)
+        index = MeasuredIndex(recipe, recall)
+        manifest = manifest_of(folder, version, rows, index, info=self._info, settings=settings, catalog=read)
+        write_manifest(folder, manifest)
+        return Built(manifest, counts)
 
-def _write_texts(folder: Path, texts: TextParts) -> None:
-    texts.labels.save(folder / LABELS_FILE)
-    if texts.center is not None:
-        np.save(folder / CENTER_FILE, texts.center, allow_pickle=False)
-    if texts.words is not None:
-        (folder / WORDS_FOLDER).mkdir()
-        for name in (WORDS_BIN, WORDS_JSON):
-            shutil.copyfile(texts.words.folder / name, folder / WORDS_FOLDER / name)
+    def keep(self) -> None:
+        """Keep the shards of the published gallery for the next build, which would only take longer without."""
+        with contextlib.suppress(OSError, sqlite3.Error):
+            self._work.keep(self._shards(resume=True))
 
+    def _shards(self, *, resume: bool) -> BuildFolder:
+        return self._work.build(
+            self._source.key, self._vision, shard_entries=self._options.shard_entries, resume=resume
+        )
 
-def _write_rejected(folder: Path, rejected: Sequence[BadRow]) -> None:
-    lines = (json.dumps(asdict(row), ensure_ascii=False) for row in rejected)
-    (folder / REJECTED_FILE).write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
-
-
-def _libraries() -> dict[str, str]:
-    found = {"faiss": faiss_index.version()}
-    for name in LIBRARIES:
-        with contextlib.suppress(importlib.metadata.PackageNotFoundError):  # the networks may run elsewhere
-            found[name] = importlib.metadata.version(name)
-    return found
-
-
-def _catalog_record(catalog: Path, *, read: int, skipped: int) -> dict[str, str | int]:
-    with catalog.open("rb") as file:
-        sha256 = hashlib.file_digest(file, "sha256").hexdigest()
-    return {"file": catalog.name, "sha256": sha256, "rows_read": read, "rows_skipped": skipped}
+    def _embed(self, engine: Engine, found: Survey) -> tuple[Task, list[Path], Counts]:
+        options = self._options
+        build = self._shards(resume=options.resume)
+        folders = self._work.others(build) if options.reuse else []
+        with contextlib.closing(EarlierRows(folders)) as earlier:
+            base = self._source.path.parent.absolute()  # workers of an engine may start elsewhere
+            task = Task(base, self._vision, options.fetching, known=earlier.known())
+            stage = Embedding(
+                self._source,
+                task,
+                folder=build,
+                earlier=earlier,
+                trust_urls=options.trust_urls,
+                shard_entries=options.shard_entries,
+            )
+            shards = stage.run(engine, found)
+        return task, shards, stage.counts

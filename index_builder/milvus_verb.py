@@ -13,6 +13,8 @@ from index_builder.milvus_server import TOKEN_VARIABLE, URI_VARIABLE, MilvusAddr
 from index_builder.store import Store
 from index_builder.store_verbs import Verbs, existing_store, out, print_manifest, verb
 
+Arguments = argparse.ArgumentParser | argparse._ArgumentGroup
+
 
 class Backend(StrEnum):
     """Where the rows of a gallery lie and are searched."""
@@ -36,13 +38,23 @@ def send(options: argparse.Namespace) -> None:
     """Publish a gallery of the store again with its rows on Milvus; stopped, run it again and it goes on."""
     target = target_of(options)
     store = existing_store(options)
-    version = options.name or f"{options.version}-milvus"
-    manifest = publish_to_milvus(store.fetch(options.version), store, version=version, target=target)
+    manifest = send_version(store, options.version, version=options.name, target=target)
+    _tell(manifest, store, target)
+
+
+def send_version(store: Store, name: str, *, version: str | None, target: MilvusTarget) -> Manifest:
+    """Publish the gallery `name` of a store again as `version` (None: NAME-milvus), with its rows on Milvus."""
+    version = version or f"{name}-milvus"
+    return publish_to_milvus(store.fetch(name), store, version=version, target=target)
+
+
+def _tell(manifest: Manifest, store: Store, target: MilvusTarget) -> None:
     print_manifest(manifest)
     collection = manifest.milvus.collection if manifest.milvus else ""
     out.print(
-        f"gallery {version} of {manifest.products:,} products is published, not live: its {manifest.count:,} rows are "
-        f"the collection {collection} on {target.address.shown}, the rest is {store.where(version)}"
+        f"gallery {manifest.version} of {manifest.products:,} products is published, not live: its "
+        f"{manifest.count:,} rows are the collection {collection} on {target.address.shown}, the rest is "
+        f"{store.where(manifest.version)}"
     )
 
 
@@ -52,7 +64,7 @@ def target_of(options: argparse.Namespace) -> MilvusTarget:
     return MilvusTarget(address, prefix=options.milvus_prefix, index=options.milvus_index)
 
 
-def add_backend(parser: argparse.ArgumentParser) -> None:
+def add_backend(parser: Arguments) -> None:
     """Add --backend and what goes with milvus, for `build`."""
     parser.add_argument(
         "--backend",
@@ -64,7 +76,7 @@ def add_backend(parser: argparse.ArgumentParser) -> None:
     add_target(parser)
 
 
-def add_target(parser: argparse.ArgumentParser) -> None:
+def add_target(parser: Arguments) -> None:
     """Add the options that say which Milvus and how."""
     parser.add_argument(
         "--uri", help=f"of Milvus, such as http://host:19530, or a folder NAME.db (default: {URI_VARIABLE})"

@@ -1,146 +1,183 @@
-"""Catalog rows in, image vectors and thumbnails out, in batches; a picture that cannot be used becomes a bad row."""
+"""A picture's address in, its image vector and thumbnail out: what an engine does to each picture, wherever it runs.
+
+Two steps, so that the first can run beside the second: `load` fetches and decodes, `infer` asks the networks about a
+batch. Everything here can be sent to another process.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+import hashlib
+import json
+import threading
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from catalog.errors import MalformedError, ShopcamError
-from catalog.pictures import PictureLimits, load_input
-from catalog.reader import iter_rows
-from catalog.rows import BadRow, Box, Product
-from catalog.sources import fetch
-from export.contract import Tensor
-from export.networks import PhotoNetworks
+from catalog.errors import ShopcamError
+from catalog.pictures import FIT, PictureLimits, load_input
+from catalog.rows import Box
+from export.contract import RepositoryInfo, Tensor
+from export.networks import PhotoNetworks, network_of
+from index_builder.fetching import FetchPolicy, fetch_patiently
 from index_builder.manifest import ImageVector
-from index_builder.product_table import thumbnail
+from index_builder.product_table import THUMBNAIL_QUALITY, THUMBNAIL_SIDE_PX, thumbnail
 from index_builder.views import mean_of_views, mean_probabilities, views_of
 
-BATCH = 32
-DECODERS = 4
+DIGEST_BYTES = 32
 
 
 @dataclass(frozen=True)
-class CatalogPicture:
-    """One picture of a product: `row` is the row in the catalog (0: unknown), `number` the product's number."""
+class Vision:
+    """How pictures are seen: by which networks, at what size, in how many views. Equal ones give equal vectors."""
 
-    product: Product
-    row: int
-    number: int
+    spaces: tuple[tuple[str, str], ...]  # (network, space id) of those that are asked
+    size_px: int
+    image_dim: int
+    image_vector: ImageVector
+    views: int
+    labeled: bool
+    limits: PictureLimits
+
+    @cached_property
+    def key(self) -> str:
+        """What tells vectors and thumbnails made this way from any other."""
+        facts = {**asdict(self), "fit": FIT, "thumbnail": [THUMBNAIL_SIDE_PX, THUMBNAIL_QUALITY]}
+        return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
+
+    def digest(self, data: bytes, box: Box | None) -> bytes:
+        """Return the content hash [32 bytes] of a picture: equal ones have equal vectors and thumbnails."""
+        seen = hashlib.sha256(data).digest()
+        return hashlib.sha256(b"\0".join([self.key.encode(), repr(box and tuple(box)).encode(), seen])).digest()
+
+
+@dataclass(frozen=True)
+class Job:
+    """One picture to be embedded."""
+
     image: str
-    box: Box | None
+    box: Box | None = None
 
 
 @dataclass(frozen=True)
-class Embedded:
-    """A picture and what was made of it: network input uint8 [S, S, 3], unit image vector [D_I], thumbnail JPEG.
+class Task:
+    """What is done to each picture: paths start at `base`; content hashes that are `known` need no embedding.
 
-    `vector` is the mean over the views asked for, `plain` the vector of the picture as it is; `probabilities` [V] are
-    there where labels were asked for.
+    `known` is sorted, of numpy type S32.
     """
 
-    source: CatalogPicture
+    base: Path
+    vision: Vision
+    fetching: FetchPolicy = field(default_factory=FetchPolicy)
+    known: NDArray[np.bytes_] = field(default_factory=lambda: np.zeros(0, f"S{DIGEST_BYTES}"))
+
+    def knows(self, digest: bytes) -> bool:
+        """Whether a row with this content hash is kept from an earlier build."""
+        key = np.array(digest, self.known.dtype)
+        position = int(np.searchsorted(self.known, key))
+        return position < len(self.known) and bool(self.known[position] == key)
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """A picture that was read: content hash, network input uint8 [S, S, 3], thumbnail JPEG."""
+
+    digest: bytes
     pixels: NDArray[np.uint8]
-    vector: NDArray[np.float32]
-    plain: NDArray[np.float32]
-    probabilities: NDArray[np.float32] | None
     thumbnail: bytes
 
 
 @dataclass(frozen=True)
-class BadRowLimit:
-    """How many rows may be bad before a build is given up: a share of all rows of the catalog."""
+class Embedded:
+    """What was made of a picture: unit image vector [D_I], float32, and thumbnail JPEG.
 
-    catalog: Path
-    share: float
-
-    def check(self, bad: Sequence[BadRow], *, total: int) -> None:
-        """Raise `MalformedError` with the first reason when `bad` is more than the share of `total` rows."""
-        if len(bad) <= self.share * total:
-            return
-        first = bad[0]
-        row = f"row {first.row} " if first.row else ""
-        raise MalformedError(
-            f"{self.catalog.name}: {len(bad):,} of {total:,} rows are bad (limit {self.share:.3g} of them); "
-            f"first: {row}({first.product_id or 'no id'}): {first.reason}"
-        )
-
-
-def read_pictures(catalog: Path, *, splits: Collection[str] | None) -> tuple[list[CatalogPicture], list[BadRow]]:
-    """Return all pictures of the catalog's rows, the further ones of a product right after its main one."""
-    pictures: list[CatalogPicture] = []
-    bad: list[BadRow] = []
-    number = 0
-    for position, row in enumerate(iter_rows(catalog, splits=splits), start=1):
-        if isinstance(row, BadRow):
-            bad.append(row)
-            continue
-        # With splits, rows of other splits are passed over unseen, so the position is not the row's number.
-        known = position if splits is None else 0
-        pictures.append(CatalogPicture(row, known, number, row.image, row.box))
-        pictures += [CatalogPicture(row, known, number, image, None) for image in row.images if image != row.image]
-        number += 1
-    return pictures, bad
-
-
-def embed(
-    pictures: Sequence[CatalogPicture],
-    networks: PhotoNetworks,
-    *,
-    base: Path,
-    image_vector: ImageVector,
-    limits: PictureLimits,
-    views: int = 1,
-    labeled: bool = False,
-) -> Iterator[Embedded | BadRow]:
-    """Yield each picture with its vector, or why it cannot be used, in order. Pictures are read by a few threads.
-
-    The vector is the unit mean over `views` of the picture; `labeled` asks for label probabilities too.
+    `vector` is the mean over the views asked for, `plain` the vector of the picture as it is (None: the same).
+    `label` is the number of the classifier's most probable label where labels were asked for, -1 otherwise.
     """
-    size_px = networks.info.size_px
-    with ThreadPoolExecutor(DECODERS, thread_name_prefix="decode") as pool:
-        for batch in _batches(pictures):
-            loaded = list(pool.map(lambda one: _load(one, base=base, size_px=size_px, limits=limits), batch))
-            good = [one for one in loaded if not isinstance(one, BadRow)]
-            pixels = [one[0] for one in good]
-            answers = _answers(networks, pixels, image_vector, views=views, labeled=labeled) if good else iter(())
-            for source, one in zip(batch, loaded, strict=True):
-                yield one if isinstance(one, BadRow) else Embedded(source, one[0], *next(answers), one[1])
+
+    digest: bytes
+    vector: NDArray[np.float32]
+    plain: NDArray[np.float32] | None
+    label: int
+    probability: float
+    thumbnail: bytes
 
 
-def _load(
-    picture: CatalogPicture, *, base: Path, size_px: int, limits: PictureLimits
-) -> tuple[NDArray[np.uint8], bytes] | BadRow:
-    try:
-        data = fetch(picture.image, base=base, limits=limits)
-        pixels, decoded = load_input(data, size_px=size_px, box=picture.box, limits=limits)
-    except ShopcamError as error:
-        return BadRow(picture.row, picture.product.product_id, f"image '{picture.image}': {error}")
-    return pixels, thumbnail(decoded.image)
+@dataclass(frozen=True)
+class Unchanged:
+    """A picture whose vector is known from an earlier build."""
+
+    digest: bytes
 
 
-def _answers(
-    networks: PhotoNetworks, pixels: list[NDArray[np.uint8]], image_vector: ImageVector, *, views: int, labeled: bool
-) -> Iterator[tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32] | None]]:
-    """Yield vector, plain vector and probabilities of each picture; only the networks needed for them run."""
-    images = np.concatenate([views_of(one, views) for one in pixels])
-    probabilities = None
+@dataclass(frozen=True)
+class Unusable:
+    """A picture that cannot be used, and why."""
+
+    reason: str
+
+
+Outcome = Embedded | Unchanged | Unusable
+
+
+def vision_of(
+    info: RepositoryInfo, *, image_vector: ImageVector, views: int, labeled: bool, limits: PictureLimits
+) -> Vision:
+    """Return how networks see pictures for a gallery of this kind."""
+    asked = {network_of(Tensor(image_vector), info)}
     if labeled:
+        asked.add(network_of(Tensor.PROBABILITIES, info))
+    image_dim = info.pooled_dim if image_vector is ImageVector.POOLED else info.embedding_dim
+    return Vision(
+        spaces=tuple(sorted((name.value, info.spaces[name]) for name in asked)),
+        size_px=info.size_px,
+        image_dim=image_dim,
+        image_vector=ImageVector(image_vector),
+        views=views,
+        labeled=labeled,
+        limits=limits,
+    )
+
+
+def load(job: Job, task: Task, *, stop: threading.Event | None = None) -> Loaded | Unchanged | Unusable:
+    """Fetch and decode one picture; one that is known is not decoded."""
+    vision = task.vision
+    try:
+        data = fetch_patiently(job.image, base=task.base, limits=vision.limits, policy=task.fetching, stop=stop)
+        digest = vision.digest(data, job.box)
+        if task.knows(digest):
+            return Unchanged(digest)
+        pixels, decoded = load_input(data, size_px=vision.size_px, box=job.box, limits=vision.limits)
+    except ShopcamError as error:
+        return Unusable(f"image '{job.image}': {error}")
+    return Loaded(digest, pixels, thumbnail(decoded.image))
+
+
+def infer(loaded: Sequence[Loaded], networks: PhotoNetworks, vision: Vision) -> list[Embedded]:
+    """Return the vectors of a batch of at least one picture; only the networks needed for them run."""
+    views = vision.views
+    images = np.concatenate([views_of(one.pixels, views) for one in loaded])
+    labels, sure = np.full(len(loaded), -1), np.zeros(len(loaded))
+    if vision.labeled:
         outputs = networks.infer(images)
-        vectors = outputs.pooled if image_vector is ImageVector.POOLED else outputs.embedding
+        vectors = outputs.pooled if vision.image_vector is ImageVector.POOLED else outputs.embedding
         probabilities = mean_probabilities(outputs.probabilities, views)
+        labels, sure = probabilities.argmax(axis=1), probabilities.max(axis=1)
     else:
-        vectors = networks.vectors(images, Tensor(image_vector))
-    means, plain = mean_of_views(vectors, views), vectors[::views]
-    for row in range(len(pixels)):
-        yield means[row], plain[row], None if probabilities is None else probabilities[row]
-
-
-def _batches(pictures: Sequence[CatalogPicture]) -> Iterator[Sequence[CatalogPicture]]:
-    for start in range(0, len(pictures), BATCH):
-        yield pictures[start : start + BATCH]
+        vectors = networks.vectors(images, Tensor(vision.image_vector))
+    means = mean_of_views(vectors, views)
+    plain = None if views == 1 else vectors[::views]
+    return [
+        Embedded(
+            one.digest,
+            means[row],
+            None if plain is None else plain[row],
+            int(labels[row]),
+            float(sure[row]),
+            one.thumbnail,
+        )
+        for row, one in enumerate(loaded)
+    ]

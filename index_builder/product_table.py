@@ -213,3 +213,9 @@ def open_table(path: Path, count: int) -> pa.Table:
     if table.schema.names != SCHEMA.names or table.num_rows != count:
         raise GalleryError(f"{path} has {table.num_rows} rows or other columns, the manifest says {count}")
     return table
+
+
+def product_numbers(path: Path, count: int) -> NDArray[np.int64]:
+    """Return the product's number of each row [N] of a gallery's table."""
+    numbers: NDArray[np.int64] = open_table(path, count)["product"].to_numpy()
+    return numbers

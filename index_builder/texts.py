@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -15,6 +15,8 @@ from catalog.texts import sentence
 from export.words import LabelVectors, WordModel, label_vectors
 from index_builder.fusion import center_texts, unit
 from index_builder.manifest import LabelSource, TextSettings, TextVector, UnknownLabel
+
+LabelPaths = Mapping[str, Counter[str]]
 
 
 @dataclass(frozen=True)
@@ -87,9 +89,12 @@ class TextParts:
 
 
 def text_parts(
-    options: TextOptions, words: WordModel | None, *, labels: tuple[str, ...], products: Iterable[Product]
+    options: TextOptions, words: WordModel | None, *, labels: tuple[str, ...], label_paths: LabelPaths
 ) -> TextParts:
-    """Return the source of text parts for a catalog's products; `NotFoundError` when word vectors are missing."""
+    """Return the source of text parts for a catalog; `NotFoundError` when word vectors are missing.
+
+    `label_paths` is what the function of that name counts.
+    """
     if options.kind is TextVector.NONE:
         return TextParts(options, LabelVectors(labels, np.zeros((len(labels), 0), np.float32)), None)
     if options.kind is TextVector.ONEHOT:
@@ -97,7 +102,7 @@ def text_parts(
         return TextParts(options, LabelVectors(labels, np.eye(len(labels), dim, dtype=np.float32)), None)
     if words is None:
         raise NotFoundError("text vectors 'wordvector' need word vectors: give --words, or --text none or onehot")
-    return TextParts(options, label_vectors(words, labels, texts=label_texts(labels, products)), words)
+    return TextParts(options, label_vectors(words, labels, texts=label_texts(labels, label_paths)), words)
 
 
 def unknown_vector(labels: int) -> NDArray[np.float32]:
@@ -107,11 +112,16 @@ def unknown_vector(labels: int) -> NDArray[np.float32]:
     return vector
 
 
-def label_texts(labels: Iterable[str], products: Iterable[Product]) -> dict[str, str]:
-    """Return each label with the most common category path of the products that carry it, or the label alone."""
+def label_paths(products: Iterable[Product]) -> LabelPaths:
+    """Count the category paths of the products that carry each label."""
     paths: defaultdict[str, Counter[str]] = defaultdict(Counter)
     for product in products:
         if product.label and product.category_path:
             paths[product.label][product.category_path] += 1
-    common = {label: counts.most_common(1)[0][0] for label, counts in paths.items()}
+    return paths
+
+
+def label_texts(labels: Iterable[str], label_paths: LabelPaths) -> dict[str, str]:
+    """Return each label with the most common category path of the products that carry it, or the label alone."""
+    common = {label: counts.most_common(1)[0][0] for label, counts in label_paths.items()}
     return {label: f"{label} {common[label]}" if label in common else label for label in labels}

@@ -19,10 +19,12 @@ from catalog.rows import BadRow, Product
 from catalog.terminal import progress
 from export.networks import PhotoNetworks
 from index_builder.batch import MAX_ROWS, Batch, ChangedPicture, MadeFor, Upsert
+from index_builder.catalog_source import BadRows, CatalogFile, CatalogPicture, entries
 from index_builder.fusion import unit
 from index_builder.integrity import check_spaces
+from index_builder.local_engine import LocalEngine
 from index_builder.manifest import Manifest
-from index_builder.pictures import BadRowLimit, CatalogPicture, Embedded, embed, read_pictures
+from index_builder.pictures import Embedded, Job, Task, Unusable, vision_of
 from index_builder.store import Store
 
 
@@ -103,30 +105,32 @@ def _upserts(
     limits: PictureLimits,
 ) -> tuple[list[Upsert], list[BadRow]]:
     """Run the networks over the catalog's pictures; products in the order of their rows, and what was skipped."""
-    limit = BadRowLimit(catalog, max_bad_rows)
-    pictures, rejected = read_pictures(catalog, splits=splits)
-    total = len(pictures) + len(rejected)
-    limit.check(rejected, total=total)
+    source = CatalogFile(catalog, None if splits is None else tuple(splits))
+    found = list(entries(source))
+    pictures = [one for one in found if isinstance(one, CatalogPicture)]
+    rejected = [one for one in found if isinstance(one, BadRow)]
+    bad = BadRows(catalog, max_bad_rows)
+    for row in rejected:
+        bad.add(row)
+    bad.check(total=len(found))
     if len(pictures) > MAX_ROWS:
         raise OutOfRangeError(
             f"{catalog} has {len(pictures):,} pictures, an update takes at most {MAX_ROWS:,}; build the gallery again"
         )
-    stream = embed(
-        pictures,
-        networks,
-        base=catalog.parent,
-        image_vector=manifest.image_vector,
-        limits=limits,
-        views=manifest.views,
-        labeled=True,  # so that the batch also fits galleries whose texts are the classifier's labels
+    # Labeled, so that the batch also fits galleries whose texts are the classifier's labels.
+    vision = vision_of(
+        networks.info, image_vector=manifest.image_vector, views=manifest.views, labeled=True, limits=limits
     )
+    jobs = (Job(one.image, one.box) for one in pictures)
+    outcomes = LocalEngine(networks).run(jobs, Task(catalog.parent.absolute(), vision))
     usable: list[tuple[CatalogPicture, ChangedPicture]] = []
-    for one in progress(stream, description="pictures", total=len(pictures)):
-        if isinstance(one, BadRow):
-            rejected.append(one)
-            limit.check(rejected, total=total)
-        else:
-            usable.append((one.source, _changed(one, networks.info.labels)))
+    for picture, outcome in zip(pictures, progress(outcomes, description="pictures", total=len(pictures)), strict=True):
+        if isinstance(outcome, Embedded):
+            usable.append((picture, _changed(picture, outcome, networks.info.labels)))
+        elif isinstance(outcome, Unusable):
+            rejected.append(BadRow(picture.row, picture.product.product_id, outcome.reason))
+            bad.add(rejected[-1])
+            bad.check(total=len(found))
     return [
         Upsert(_absolute(source.product, catalog.parent), tuple(picture for _, picture in group))
         for source, group in _by_product(usable)
@@ -140,11 +144,9 @@ def _by_product(
     return [(group[0][0], group) for group in groups]
 
 
-def _changed(one: Embedded, labels: tuple[str, ...]) -> ChangedPicture:
-    probabilities = np.zeros(len(labels)) if one.probabilities is None else one.probabilities
-    best = int(np.argmax(probabilities))
-    vector = unit(one.vector[None]).astype(np.float32)[0]
-    return ChangedPicture(one.source.image, vector, one.thumbnail, labels[best], float(probabilities[best]))
+def _changed(source: CatalogPicture, made: Embedded, labels: tuple[str, ...]) -> ChangedPicture:
+    vector = unit(made.vector[None]).astype(np.float32)[0]
+    return ChangedPicture(source.image, vector, made.thumbnail, labels[made.label], made.probability)
 
 
 def _absolute(product: Product, base: Path) -> Product:

@@ -24,7 +24,7 @@ from index_builder.fusion import center_texts, fuse_gallery, unit
 from index_builder.manifest import ImageVector, LabelMode, LabelSource
 from index_builder.recipes import Facts, choose_recipe
 from index_builder.search import Parts, Searcher
-from index_builder.texts import TextOptions, text_parts
+from index_builder.texts import TextOptions, label_paths, text_parts
 
 TOP_K = 10
 STORED_WEIGHT = 1.0  # exact indexes answer any weight; see DESIGN section 1
@@ -112,7 +112,7 @@ def vectors_of(arm: Arm, scene: Scene, choice: Choice) -> Vectors:
 def texts_of(arm: Arm, gallery: Outputs, words: WordModel | None) -> tuple[Floats, Floats]:
     """Return the unit text parts of gallery rows [N, D_T] and of the classifier's labels [V, D_T], as a build does."""
     options = TextOptions(arm.text_vector, arm.label_source, arm.unknown, arm.centered)
-    source = text_parts(options, words, labels=gallery.labels, products=gallery.rows)
+    source = text_parts(options, words, labels=gallery.labels, label_paths=label_paths(gallery.rows))
     predicted = gallery.said if arm.label_source is LabelSource.CLASSIFIER else [None] * len(gallery)
     rows = np.zeros((len(gallery), source.dim), np.float32)
     for place, (product, said) in enumerate(zip(gallery.rows, predicted, strict=True)):

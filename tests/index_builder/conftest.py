@@ -15,11 +15,16 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from export.contract import Tensor
+from export.networks import PhotoOutputs
 from export.onnx_runtime import OnnxRuntimeNetworks
 from export.words import WordModel
 from index_builder.build import build_gallery
 from index_builder.integrity import read_manifest, record_files, write_manifest
+from index_builder.manifest import ImageVector, TextVector
+from index_builder.settings import BuildSettings
 from index_builder.store import LocalStore
+from index_builder.texts import TextOptions
 from tests.tiny_repository import LABELS, TinyNetworks, random_pictures
 from training.words import train_words_from_catalogs
 
@@ -125,3 +130,51 @@ def finished(
         return made
 
     return make
+
+
+class CountingNetworks:
+    """Real networks that count the pictures they are asked about."""
+
+    def __init__(self, networks: OnnxRuntimeNetworks) -> None:
+        self.info = networks.info
+        self.pictures = 0
+        self._networks = networks
+
+    def infer(self, images: np.ndarray) -> PhotoOutputs:
+        self.pictures += len(images)
+        return self._networks.infer(images)
+
+    def vectors(self, images: np.ndarray, tensor: Tensor) -> np.ndarray:
+        self.pictures += len(images)
+        return self._networks.vectors(images, tensor)
+
+    def close(self) -> None:
+        pass
+
+
+def make_catalog(folder: Path, count: int, *, seed: int = 0, side_px: int = 32) -> Path:
+    """Write a catalog of `count` products with a picture each, every picture another one."""
+    folder.mkdir(exist_ok=True)
+    for number, pixels in enumerate(random_pictures(count, seed=seed, size_px=side_px)):
+        Image.fromarray(pixels).save(folder / f"{number}.png", compress_level=1)
+    path = folder / "catalog.jsonl"
+    rows = (
+        {"product_id": f"p{number:05}", "image": f"{number}.png", "title": f"Thing {number}", "extra": number}
+        for number in range(count)
+    )
+    path.write_text("".join(f"{json.dumps(row)}\n" for row in rows))
+    return path
+
+
+def plain_settings(**changes: object) -> BuildSettings:
+    """Settings of a gallery without text."""
+    given = {
+        "image_vector": ImageVector.EMBEDDING,
+        "text": TextOptions(TextVector.NONE),
+        "default_weight": 1.0,
+        "recipe": "Flat",
+        "max_bad_rows": 0.01,
+        "min_recall": 0.0,
+        "seed": 0,
+    }
+    return BuildSettings(**{**given, **changes})

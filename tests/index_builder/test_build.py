@@ -16,7 +16,7 @@ from export.contract import Tensor
 from export.networks import PhotoOutputs
 from export.onnx_runtime import OnnxRuntimeNetworks
 from export.words import WordModel
-from index_builder import build as build_module
+from index_builder import indexing
 from index_builder.build import build_gallery, new_version
 from index_builder.errors import ConflictError
 from index_builder.gallery import Gallery
@@ -181,7 +181,7 @@ def test_settings_that_do_not_fit(shop, networks, words, store, case):
 
 def test_an_index_that_finds_too_little_is_not_published(shop, networks, words, store, monkeypatch):
     measured = [RecallRow(weight=0, recall_at_10=1), RecallRow(weight=1, recall_at_10=0.79)]
-    monkeypatch.setattr(build_module, "measure_recall", lambda *_, **__: measured)
+    monkeypatch.setattr(indexing, "measure_recall", lambda *_, **__: measured)
     with pytest.raises(OutOfRangeError, match=r"the recipe 'Flat' finds 0\.79 of the ten nearest rows, at least 0\.8"):
         build_gallery(shop.catalog, networks, words, store=store, version="new")
     assert_only_old(store)
@@ -224,7 +224,7 @@ def test_a_build_stopped_halfway_leaves_nothing(shop, networks, words, store, er
     catalog = shop.write(rows + more, "long.csv")
     breaking = Breaking(networks, error)
     with pytest.raises(type(error)):
-        build_gallery(catalog, breaking, words, store=store, version="new")
+        build_gallery(catalog, breaking, words, store=store, version="new", work=store.path.parent / "work")
     assert breaking.calls == 2
     assert_only_old(store)
 

@@ -260,3 +260,57 @@ def test_prune_removes_what_all_galleries_have_merged(store, update, finished, m
     (Path(store.where("two")) / "manifest.json").write_text("{")
     main(["prune", "--store", str(store.path), "--keep", "9"])
     assert store.journal().sequences() == [4, 5]
+
+
+@pytest.mark.parametrize("use", ["newer", "all", "none"])
+def test_the_next_build_merges_what_was_updated(shop, store, update, tiny, use):
+    rows, merged = shop.rows(), use != "none"
+    update(
+        "--catalog",
+        shop.write([{**rows[3], "title": "a changed thing"}], "changes.csv"),
+        "--delete",
+        rows[4]["product_id"],
+    )
+    os.utime(shop.catalog, (0, 0))  # written before the change
+    options = ("--repository", tiny[0], "--store", store.path, "--journal", use)
+    main(["build", "--catalog", str(shop.catalog), *map(str, options), "--version", "two"])
+    built = Gallery.open(store.gallery("two"))
+    assert built.manifest.journal == 1
+    titles = {row["product_id"]: row["title"] for row in built.rows(np.arange(built.manifest.count))}
+    changed = follow(store) if merged else Gallery.open(store.gallery("one"))
+    expected = [changed.product(row) for row in range(changed.count)]
+    alive = {row["product_id"]: row["title"] for row in expected if _is_alive(changed, row["product_id"])}
+    alive |= {rows[3]["product_id"]: "a changed thing"} if merged else {}
+    assert titles == alive
+    live = LiveGallery(built, store.journal())
+    assert live.refresh().applied == 0  # the batch is in it
+
+
+def test_a_catalog_written_after_a_change_wins(shop: Shop, store, update, tiny):
+    rows = shop.rows()
+    update("--delete", rows[4]["product_id"])
+    shop.write(rows)  # the shop has it again
+    main(
+        [
+            "build",
+            "--catalog",
+            str(shop.catalog),
+            "--repository",
+            str(tiny[0]),
+            "--store",
+            str(store.path),
+            "--version",
+            "two",
+        ]
+    )
+    built = Gallery.open(store.gallery("two"))
+    assert built.product(built.row_of(rows[4]["product_id"]))["title"] == rows[4]["title"]
+    assert built.manifest.journal == 1
+
+
+def _is_alive(gallery: Gallery, product_id: str) -> bool:
+    try:
+        gallery.row_of(product_id)
+    except NotFoundError:
+        return False
+    return True
