@@ -31,6 +31,7 @@ __all__ = [
     "is_exact",
     "make_index",
     "read_index",
+    "search_parameters",
     "version",
     "write_index",
 ]
@@ -116,20 +117,25 @@ def find_rows(
     parameters: Parameters,
     threads: int,
     allowed: NDArray[np.bool_] | None = None,
+    prepared: Any = None,
 ) -> list[NDArray[np.int64]]:
     """Return up to `count` candidate rows for each query [B, D]; missing neighbors are left out.
 
-    Only rows that are `allowed` [N] are listed (None: all). The caller makes sure that one thread at a time searches.
-    Raises `OutOfRangeError` for a wrong dimension, and for `allowed` on an index that cannot leave rows out.
+    Only rows that are `allowed` [N] are listed (None: all). The caller makes sure that one thread at a time searches,
+    and may keep `prepared`, which is `search_parameters` of the same count without `allowed`: making it takes longer
+    than a small search. Raises `OutOfRangeError` for a wrong dimension, and for `allowed` on an index that cannot leave
+    rows out.
     """
     if queries.dtype != np.float32 or queries.ndim != 2 or queries.shape[1] != index.d:
         raise OutOfRangeError(
             f"queries are {queries.dtype} {list(queries.shape)}, the gallery expects float32 [B, {index.d}]"
         )
-    selector = None if allowed is None else _selector(index, allowed)
     faiss.omp_set_num_threads(threads)  # counts for the calling thread only, so it is said before every search
-    params = _search_parameters(index, parameters, count=count, selector=selector)
+    selector = None if allowed is None else _selector(index, allowed)
+    params = prepared or search_parameters(index, parameters, count=count, selector=selector)
     _, rows = index.search(np.ascontiguousarray(queries), count, params=params)
+    if rows.size and rows.min() >= 0:
+        return list(rows)
     return [found[found >= 0] for found in rows]
 
 
@@ -218,16 +224,16 @@ def _takes_selector(inner: Any) -> bool:
     return isinstance(inner, kinds) and type(inner).__name__ != "IndexIVFPQR"
 
 
-def _search_parameters(index: Any, parameters: Parameters, *, count: int, selector: Any = None) -> Any:
+def search_parameters(index: Any, parameters: Parameters, *, count: int, selector: Any = None) -> Any:
     """Return FAISS' parameter object for one call, None where the index takes none."""
     inner = faiss.downcast_index(index)
     selected = {} if selector is None else {"sel": selector}
     if isinstance(inner, faiss.IndexPreTransform):
-        below = _search_parameters(inner.index, parameters, count=count, selector=selector)
+        below = search_parameters(inner.index, parameters, count=count, selector=selector)
         return None if below is None else faiss.SearchParametersPreTransform(index_params=below)
     if isinstance(inner, faiss.IndexRefine):
         factor = max(1.0, float(parameters.get("k_factor_rf", 1)))
-        below = _search_parameters(inner.base_index, parameters, count=int(factor * count), selector=selector)
+        below = search_parameters(inner.base_index, parameters, count=int(factor * count), selector=selector)
         given = {} if below is None else {"base_index_params": below}
         return faiss.IndexRefineSearchParameters(k_factor=factor, **given)
     if isinstance(inner, faiss.IndexIVF):

@@ -107,14 +107,19 @@ def fuse_query(image: Floats, text: Floats | None, *, weight: float, default_wei
     for a query without text on a gallery with text.
     """
     check_weight(weight)
+    return fuse_units(unit(image), text, weight=weight, default_weight=default_weight)
+
+
+def fuse_units(image: Floats, text: Floats | None, *, weight: float, default_weight: float) -> NDArray[np.float32]:
+    """Do what `fuse_query` does with image parts that are unit already."""
     if text is None or text.shape[1] == 0:
-        return unit(image).astype(np.float32)
+        return np.asarray(image, np.float32)
     factor = weight / text_factor(default_weight)
-    return np.hstack([unit(image), factor * np.asarray(text, np.float64)]).astype(np.float32)
+    return np.hstack([image, factor * np.asarray(text, np.float64)]).astype(np.float32)
 
 
 def scores(image_scores: Floats, text_scores: Floats, *, weight: float) -> NDArray[np.float64]:
     """Return (s_I + weight * s_T) / (1 + weight), where a missing s_T (nan) counts 0."""
-    text = np.nan_to_num(np.asarray(text_scores, np.float64), nan=0.0)
+    text = np.where(np.isnan(text_scores), 0.0, text_scores)
     combined: NDArray[np.float64] = (np.asarray(image_scores, np.float64) + weight * text) / (1 + weight)
     return combined

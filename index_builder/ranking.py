@@ -6,6 +6,7 @@ or the company a row is in.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,6 +17,7 @@ from index_builder.fusion import scores
 
 TIE = 1e-5
 SCAN_BLOCK = 8192
+RANKED_AT_ONCE = 512  # rows whose vectors fit the processor's cache
 
 
 @dataclass(frozen=True)
@@ -59,6 +61,10 @@ class Ranked:
     image: NDArray[np.float64]
     text: NDArray[np.float64]
 
+    def first(self, count: int) -> Ranked:
+        """Return the best of them."""
+        return Ranked(self.rows[:count], self.scores[:count], self.image[:count], self.text[:count])
+
     def take(self, order: NDArray[np.int64]) -> Ranked:
         """Return some of them, in that order."""
         return Ranked(self.rows[order], self.scores[order], self.image[order], self.text[order])
@@ -71,16 +77,51 @@ def rank(
     parts: Parts, rows: NDArray[np.int64], image: NDArray[np.float64], text: NDArray[np.float64], *, weight: float
 ) -> Ranked:
     """Return the rows with their exact scores for one query (image [D_I] at unit length, text [D_T]), best first."""
-    vectors = np.asarray(parts.vectors[rows], np.float64)
+    return _rank_table(parts, rows[None], image[None], text[None], weight=weight)[0]
+
+
+def rank_all(
+    parts: Parts,
+    lists: Sequence[NDArray[np.int64]],
+    images: NDArray[np.float64],
+    texts: NDArray[np.float64],
+    *,
+    weight: float,
+) -> list[Ranked]:
+    """Return the rows of each of B lists as `rank` does, for queries [B, D_I] and [B, D_T]; equal lengths are quick."""
+    count = len(lists[0]) if lists else 0
+    if any(len(rows) != count for rows in lists):
+        each = zip(lists, images, texts, strict=True)
+        return [rank(parts, rows, image, text, weight=weight) for rows, image, text in each]
+    step = max(1, RANKED_AT_ONCE // max(count, 1))
+    ranked: list[Ranked] = []
+    for start in range(0, len(lists), step):
+        some = slice(start, start + step)
+        ranked += _rank_table(parts, np.stack(lists[some]), images[some], texts[some], weight=weight)
+    return ranked
+
+
+def _rank_table(
+    parts: Parts,
+    rows: NDArray[np.int64],
+    images: NDArray[np.float64],
+    texts: NDArray[np.float64],
+    *,
+    weight: float,
+) -> list[Ranked]:
+    """Rank rows [B, C] for queries [B, D_I] and [B, D_T]."""
+    vectors = np.asarray(parts.vectors)[rows.ravel()].astype(np.float64).reshape(*rows.shape, -1)
     # einsum adds each row up by itself; a matrix product may give equal rows unequal last digits.
-    image_scores = np.einsum("kd,d->k", vectors[:, : parts.image_dim], image)
-    text_scores = np.full(len(rows), np.nan)
-    if text.any():
-        usable = parts.has_text[rows]
-        text_scores[usable] = np.einsum("kd,d->k", vectors[usable, parts.image_dim :], text)
+    image_scores = np.einsum("bcd,bd->bc", vectors[:, :, : parts.image_dim], images)
+    text_scores = np.full(rows.shape, np.nan)
+    asked: NDArray[np.bool_] = np.any(texts, axis=1)  # [B]
+    if asked.any():
+        usable = parts.has_text[rows] & asked[:, None]
+        text_scores = np.where(usable, np.einsum("bcd,bd->bc", vectors[:, :, parts.image_dim :], texts), np.nan)
     combined = scores(image_scores, text_scores, weight=weight)
-    order = np.lexsort((rows, -combined))
-    return Ranked(rows, combined, image_scores, text_scores).take(order)
+    order = np.lexsort((rows, -combined), axis=-1)
+    sorted_ = (np.take_along_axis(each, order, axis=1) for each in (rows, combined, image_scores, text_scores))
+    return [Ranked(*each) for each in zip(*sorted_, strict=True)]
 
 
 def best_of_products(ranked: Ranked, parts: Parts) -> Ranked:
@@ -113,7 +154,7 @@ def scan(
     last = first[min(top_k, len(first)) - 1]
     ranked = rank(parts, rows[rough >= rough[order[last]] - TIE], image, text, weight=weight)
     best = best_of_products(ranked, parts)
-    return best.take(np.arange(min(top_k, len(best.rows))))
+    return best.first(top_k)
 
 
 def stack(found: list[Ranked], *, top_k: int) -> Hits:

@@ -14,10 +14,21 @@ import numpy as np
 from numpy.typing import NDArray
 
 from catalog.errors import OutOfRangeError
-from index_builder.faiss_index import Parameters, filtered_parameters, find_rows, is_exact
-from index_builder.fusion import check_weight, fuse_query, unit
+from index_builder.faiss_index import Parameters, filtered_parameters, find_rows, is_exact, search_parameters
+from index_builder.fusion import check_weight, fuse_units, unit
 from index_builder.manifest import IndexRecipe
-from index_builder.ranking import NOTHING_RANKED, TIE, Hits, Parts, Ranked, best_of_products, rank, scan, stack
+from index_builder.ranking import (
+    NOTHING_RANKED,
+    TIE,
+    Hits,
+    Parts,
+    Ranked,
+    best_of_products,
+    rank,
+    rank_all,
+    scan,
+    stack,
+)
 
 __all__ = ["Hits", "Parts", "Searcher", "best_of_products", "check_expand", "rank", "scan"]
 
@@ -70,6 +81,7 @@ class Searcher:
         self._default_weight = default_weight
         self._threads = threads
         self._lock = threading.Lock()
+        self._prepared: dict[int, Any] = {}  # by the number of candidates; there are few
         self._product, self._product_count = _numbered(parts.products)
         self._grouped = self._product_count < len(parts.products)
         self._dead: NDArray[np.bool_] | None = None
@@ -125,13 +137,14 @@ class Searcher:
         top_k = min(top_k, choice.products)
         if top_k == 0:
             return [NOTHING_RANKED] * len(images)
-        fused = fuse_query(images, texts, weight=weight, default_weight=self._default_weight)
+        fused = fuse_units(images, texts, weight=weight, default_weight=self._default_weight)
         found: list[Ranked | None] = [None] * len(images)
         count = self._candidates(top_k, candidates, choice)
         open_queries = list(range(len(images)))
         while open_queries and not choice.must_scan(count):
-            for query, rows in zip(open_queries, self._find(fused[open_queries], count, choice), strict=True):
-                ranked = rank(self._parts, rows, images[query], texts[query], weight=weight)
+            lists = self._find(fused[open_queries], count, choice)
+            tables = rank_all(self._parts, lists, images[open_queries], texts[open_queries], weight=weight)
+            for query, ranked in zip(open_queries, tables, strict=True):
                 found[query] = self._settle(ranked, count=count, top_k=top_k, limit=choice.listed)
             open_queries = [query for query in open_queries if found[query] is None]
             # An index that cannot list what is there gains nothing by being asked for more of it.
@@ -164,14 +177,18 @@ class Searcher:
         return np.array(self._parts.vectors[row]), bool(self._parts.has_text[row])
 
     def _find(self, queries: NDArray[np.float32], count: int, choice: _Choice) -> list[NDArray[np.int64]]:
+        parameters = choice.parameters or {}
         with self._lock:
+            if choice.allowed is None and count not in self._prepared:
+                self._prepared[count] = search_parameters(self._index, parameters, count=count)
             found = find_rows(
                 self._index,
                 queries,
                 count=count,
-                parameters=choice.parameters or {},
+                parameters=parameters,
                 threads=self._threads,
                 allowed=choice.allowed,
+                prepared=None if choice.allowed is not None else self._prepared[count],
             )
         return found if choice.dead is None else [rows[~choice.dead[rows]] for rows in found]
 
@@ -221,14 +238,14 @@ class Searcher:
 
     def _settle(self, ranked: Ranked, *, count: int, top_k: int, limit: int) -> Ranked | None:
         """Return the best rows by product, or None when more candidates are needed to be sure of them."""
-        best = best_of_products(ranked, self._parts)
+        best = best_of_products(ranked, self._parts) if self._grouped else ranked
         if len(best.rows) < top_k:
             return None
         complete = not self._exact or count >= min(limit, WIDEST_TIE)
         # Equal rows at the border: which of them the index lists is chance, so look at all of them.
         if not complete and best.scores[top_k - 1] - ranked.scores[-1] < TIE:
             return None
-        return best.take(np.arange(top_k))
+        return best.first(top_k)
 
     def queries(
         self, image: NDArray[np.float32], text: NDArray[np.float32] | None

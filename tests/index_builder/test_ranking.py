@@ -1,0 +1,59 @@
+"""Exact scores of many lists at once: those of a plain loop over rows, to the last digit whoever stands beside them."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from index_builder import ranking
+from index_builder.fusion import unit
+from index_builder.ranking import Parts, rank, rank_all
+
+ROWS, IMAGE_DIM, TEXT_DIM, QUERIES = 300, 24, 8, 11
+
+
+@pytest.fixture
+def parts() -> Parts:
+    rng = np.random.default_rng(0)
+    images, texts = unit(rng.normal(size=(ROWS, IMAGE_DIM))), unit(rng.normal(size=(ROWS, TEXT_DIM)))
+    has_text = rng.random(ROWS) > 0.2
+    texts[~has_text] = 0
+    images[7] = images[8]  # equal but for their text
+    vectors = np.hstack([images, texts]).astype(np.float32)
+    return Parts(vectors, IMAGE_DIM, has_text, np.arange(ROWS))
+
+
+@pytest.fixture
+def queries() -> tuple[np.ndarray, np.ndarray]:
+    rng = np.random.default_rng(1)
+    texts = 0.7 * unit(rng.normal(size=(QUERIES, TEXT_DIM)))
+    texts[4] = 0  # a query without text
+    return unit(rng.normal(size=(QUERIES, IMAGE_DIM))), texts
+
+
+@pytest.mark.parametrize("weight", [0.0, 1.0, 25.0])
+@pytest.mark.parametrize("lengths", ["equal", "unequal"])
+def test_many_lists_are_ranked_as_one_by_one(parts, queries, weight, lengths, monkeypatch):
+    monkeypatch.setattr(ranking, "RANKED_AT_ONCE", 50)  # three lists of 16
+    rng = np.random.default_rng(2)
+    sizes = [16] * QUERIES if lengths == "equal" else rng.integers(0, 20, QUERIES)
+    lists = [rng.choice(ROWS, size, replace=False) for size in sizes]
+    ranked = rank_all(parts, lists, *queries, weight=weight)
+    for number, (rows, got) in enumerate(zip(lists, ranked, strict=True)):
+        alone = rank(parts, rows, queries[0][number], queries[1][number], weight=weight)
+        for name in ("rows", "scores", "image", "text"):
+            np.testing.assert_array_equal(getattr(got, name), getattr(alone, name))
+        vectors = parts.vectors[got.rows].astype(np.float64)
+        image = [sum(a * b for a, b in zip(row, queries[0][number], strict=True)) for row in vectors[:, :IMAGE_DIM]]
+        text = [sum(a * b for a, b in zip(row, queries[1][number], strict=True)) for row in vectors[:, IMAGE_DIM:]]
+        np.testing.assert_allclose(got.scores, (np.array(image) + weight * np.array(text)) / (1 + weight), atol=1e-12)
+        usable = parts.has_text[got.rows] if number != 4 else np.zeros(len(rows), bool)
+        np.testing.assert_array_equal(np.isnan(got.text), ~usable)
+        assert (np.diff(got.scores) <= 0).all()
+
+
+def test_equal_rows_keep_their_order(parts, queries):
+    (ranked,) = rank_all(parts, [np.array([8, 7])], queries[0][:1], np.zeros((1, TEXT_DIM)), weight=1.0)
+    assert ranked.rows.tolist() == [7, 8]
+    assert ranked.scores[0] == ranked.scores[1]
+    assert rank_all(parts, [], queries[0][:0], queries[1][:0], weight=1.0) == []
