@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from bento.client import print_hits, print_json, search
-from bento.live import live_gallery
+from bento.opening import live_gallery
 from bento.server import Service, check_port, interrupted_by_sigterm, serving, triton_for
-from bento.settings import Settings, flag, from_environment
+from bento.settings import SECRETS, Settings, flag, from_environment
 from catalog.errors import MalformedError, NotFoundError, ShopcamError
 from catalog.pictures import PictureLimits, decode
 from catalog.terminal import console, run_main
@@ -39,13 +39,16 @@ def _add_serve(verbs: Any) -> None:
     verb = verbs.add_parser(
         "serve",
         help="run the service until Ctrl-C",
-        epilog="Each setting is also a variable: --max-bytes is SHOPCAM_MAX_BYTES.",
+        epilog="Each setting is also a variable: --max-bytes is SHOPCAM_MAX_BYTES. The token of the admin routes is "
+        "only a variable, SHOPCAM_ADMIN_TOKEN.",
     )
     verb.add_argument("--local-triton", action="store_true", help="start Triton here even where its URL is set")
     verb.add_argument("--logs", type=Path, default=Path("runs/logs"), help="folder of the logs [runs/logs]")
     verb.add_argument("--try", dest="photo", type=Path, help="search this photo (or one of this folder) when ready")
     verb.add_argument("--once", action="store_true", help="stop when ready, after --try")
     for name, field in Settings.model_fields.items():
+        if name in SECRETS:
+            continue
         if field.annotation is bool:
             action: dict[str, Any] = {"action": argparse.BooleanOptionalAction}
         else:
@@ -69,6 +72,7 @@ def _add_search(verbs: Any) -> None:
         help="how predicted labels enter; default: the gallery's",
     )
     verb.add_argument("--top-k", help="number of hits, 1 to 200 [10]")
+    verb.add_argument("--filters", help='JSON that hits must match, such as \'{"price": {"lte": 20}}\'')
     verb.add_argument("--json", action="store_true", help="print the body of the answer")
 
 
@@ -123,7 +127,7 @@ def _photo(path: Path, limits: PictureLimits) -> Path:
 
 
 def _search(given: argparse.Namespace) -> None:
-    names = ("category", "box", "weight", "label_mode", "top_k")
+    names = ("category", "box", "weight", "label_mode", "top_k", "filters")
     answer = search(given.url, given.photo, {name: getattr(given, name) for name in names})
     if given.json:
         print_json(answer)

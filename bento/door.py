@@ -43,6 +43,8 @@ def error_response(error: ShopcamError) -> Response:
     headers = {}
     if error.retry_after_s is not None:
         headers["Retry-After"] = str(max(1, math.ceil(error.retry_after_s)))
+    if error.status == HTTPStatus.UNAUTHORIZED:
+        headers["WWW-Authenticate"] = "Bearer"
     if error.status == HTTPStatus.REQUEST_TIMEOUT:
         headers["Connection"] = "close"  # what is left of the request may still come
     return _error(error.status, error.code, str(error), headers)
@@ -200,7 +202,8 @@ def _error(status: int, code: str, message: str, headers: dict[str, str] | None 
 def _route(scope: Scope) -> str:
     """The route of a request, for a metric: product ids and unknown addresses must not make new labels."""
     first = scope["path"].strip("/").split("/", 1)[0]
-    known = ("", "search", "products", "gallery", "categories", "static", "livez", "healthz", "readyz", "metrics")
+    pages = ("", "products", "gallery", "categories", "static", "livez", "healthz", "readyz", "metrics")
+    known = (*pages, "search", "admin")
     return f"/{first}" if first in known else "other"
 
 

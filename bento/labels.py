@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from catalog.errors import OutOfRangeError
-from index_builder.gallery import Gallery
+from index_builder.gallery_reader import GalleryReader
 from index_builder.manifest import LabelMode
 
 Vector = NDArray[np.float32]
@@ -27,7 +27,7 @@ class TextPart:
     abstained: bool = False
 
 
-def of_probabilities(gallery: Gallery, probabilities: Vector, mode: LabelMode) -> TextPart:
+def of_probabilities(gallery: GalleryReader, probabilities: Vector, mode: LabelMode) -> TextPart:
     """The predicted labels as a text part.
 
     `hard`: the unit vector of the most probable label. `soft`: sum over labels (or the gallery's `label.top` best) of
@@ -47,7 +47,7 @@ def of_probabilities(gallery: Gallery, probabilities: Vector, mode: LabelMode) -
     return TextPart(labels.of(best), best)
 
 
-def of_category(gallery: Gallery, category: str, *, paths: Iterable[str]) -> TextPart:
+def of_category(gallery: GalleryReader, category: str, *, paths: Iterable[str]) -> TextPart:
     """A shopper's own category as a text part: a label, one of the category `paths` or its beginning, or free words.
 
     Raises OutOfRangeError when the gallery has no text, or knows labels only and this is none.

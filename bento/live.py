@@ -1,147 +1,143 @@
-"""The store's live gallery and the model server in, what a request searches with out; a canary tells if it works."""
+"""Settings in, the gallery that answers now out: one reference, which a swap changes while requests keep what they had.
+
+Two galleries are in memory during a swap: green is opened and checked beside blue, the reference is switched, blue is
+closed when its last request has ended (docs/adr/0014-hot-swap.md).
+"""
 
 from __future__ import annotations
 
 import asyncio
+import logging
 import time
-from dataclasses import dataclass
-from functools import cached_property
-from pathlib import Path
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from typing import TypeVar
 
-import numpy as np
-from numpy.typing import NDArray
-
-from bento.owner import GalleryOwner, Query
+from bento import metrics
+from bento.canary import check_canary
+from bento.changes import ChangeFollower
+from bento.follow import Follower
+from bento.opening import Opener
+from bento.room import give_back
+from bento.serving import Serving
 from bento.settings import Settings
+from bento.threads import in_thread
 from catalog.errors import NotReadyError, ShopcamError
-from catalog.pictures import load_input
-from export.contract import RepositoryInfo
-from export.networks import PhotoOutputs
-from export.triton_client import AsyncTritonNetworks, remote_info
-from index_builder.gallery import Gallery
-from index_builder.manifest import ImageVector
-from index_builder.store import open_store
 
-RETRY_S = 1.0  # between attempts to open what was not there
+logger = logging.getLogger("shopcam")
+
+RETRY_S = 1.0  # after which a client may ask again
+START_S = 5.0  # how long a request waits for the first gallery
 CANARY_S = 2.0  # how long a canary's answer counts
-CANARY_COSINE = 0.999
-CANARY_TIMEOUT_S = 5.0
+DRAIN_S = 5.0  # what blue's last requests have on top of a search's time limit
 
-
-@dataclass(frozen=True)
-class Serving:
-    """A gallery in its owner thread and the networks that speak its space."""
-
-    owner: GalleryOwner
-    networks: AsyncTritonNetworks
-
-    @property
-    def gallery(self) -> Gallery:
-        """The gallery searched."""
-        return self.owner.gallery
-
-    @cached_property
-    def category_paths(self) -> dict[str, int]:
-        """The number of products of each category path; counted once, since a gallery never changes."""
-        return self.gallery.category_paths()
-
-    def image_vectors(self, outputs: PhotoOutputs) -> NDArray[np.float32]:
-        """The output that this gallery's image parts were made of, [B, D_I]."""
-        pooled = self.gallery.manifest.image_vector is ImageVector.POOLED
-        return outputs.pooled if pooled else outputs.embedding
+T = TypeVar("T")
 
 
 class Live:
-    """Opens gallery and networks when first asked, again after a failure; belongs to one event loop."""
+    """What a replica answers from. It begins when first asked and belongs to one event loop."""
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
+        self.opener = Opener(settings)
+        self.follower = Follower(self, settings)
+        self._changes = ChangeFollower(self, settings)
         self._serving: Serving | None = None
-        self._opening = asyncio.Lock()
-        self._tried_at = float("-inf")
-        self._reason = "the service is starting"
+        self._swapping = asyncio.Lock()
+        self._retiring: set[asyncio.Task[None]] = set()
         self._canary = asyncio.Lock()
         self._canary_at = float("-inf")
         self._canary_failure: str | None = None
 
-    async def serving(self) -> Serving:
-        """Return what to search with; raises NotReadyError with the reason when it cannot be opened."""
-        if self._serving is not None:
-            return self._serving
-        async with self._opening:
-            if self._serving is None:
-                if time.monotonic() - self._tried_at < RETRY_S:
-                    raise NotReadyError(self._reason, retry_after_s=RETRY_S)
-                try:
-                    self._serving = await asyncio.to_thread(_open, self._settings)
-                except ShopcamError as error:  # a version that is missing is the shop's trouble, never the client's
-                    self._tried_at, self._reason = time.monotonic(), str(error)
-                    raise NotReadyError(self._reason, retry_after_s=RETRY_S) from error
-        return self._serving
+    @property
+    def version(self) -> str | None:
+        """The version that answers now."""
+        return None if self._serving is None else self._serving.version
+
+    @asynccontextmanager
+    async def lease(self) -> AsyncIterator[Serving]:
+        """Give what to search with, which stays open as long as this is, whatever is swapped meanwhile.
+
+        Raises NotReadyError with the reason when there is nothing.
+        """
+        self.follower.start()
+        self._changes.start()
+        if self._serving is None:
+            await self.follower.looked_once(timeout_s=START_S)
+        serving = self._serving
+        if serving is None:
+            raise NotReadyError(self.follower.reason, retry_after_s=RETRY_S)
+        with serving.lease():
+            yield serving
 
     async def check(self) -> str:
         """Search with a picture of the gallery through the networks, as a request does; return the gallery's version.
 
         Raises NotReadyError when the picture does not come back as itself. An answer counts for two seconds.
         """
-        serving = await self.serving()
-        async with self._canary:
+        async with self._canary, self.lease() as serving:
             if time.monotonic() - self._canary_at > CANARY_S:
-                self._canary_failure = await _canary(serving)
-                self._canary_at = time.monotonic()
-        if self._canary_failure is not None:
-            raise NotReadyError(self._canary_failure, retry_after_s=RETRY_S)
-        return serving.gallery.manifest.version
+                try:
+                    await check_canary(serving)
+                except ShopcamError as error:
+                    self._note_canary(str(error))
+                else:
+                    self._note_canary(None)
+            if self._canary_failure is not None:
+                raise NotReadyError(self._canary_failure, retry_after_s=RETRY_S)
+            return serving.version
+
+    async def move_to(self, version: str, *, confirm: Callable[[Serving], Awaitable[T]]) -> T:
+        """Open a gallery beside the one that answers, `confirm` that it is to answer, answer from it.
+
+        Returns what `confirm` returns; what that or `Opener.open` raises leaves everything as it was. One at a time.
+        """
+        async with self._swapping:
+            if self._serving is not None and self._serving.version == version:
+                return await confirm(self._serving)
+            begun = time.perf_counter()
+            await self._retired()  # never three galleries in memory
+            blue = self._serving
+            with metrics.swap():
+                green = await self.opener.open(version, beside=None if blue is None else blue.gallery)
+                try:
+                    confirmed = await confirm(green)
+                except BaseException:
+                    await green.close()
+                    raise
+            self._switch(green)
+            logger.info("gallery %s answers after %.1f s", version, time.perf_counter() - begun)
+            return confirmed
 
     async def close(self) -> None:
-        """Let go of both."""
+        """Let go of all."""
+        await self._changes.close()
+        await self.follower.close()
         serving, self._serving = self._serving, None
         if serving is not None:
-            await serving.networks.close()
-            await asyncio.to_thread(serving.owner.close)
+            await serving.close()
+        await self._retired()
 
+    def _switch(self, green: Serving) -> None:
+        blue, self._serving = self._serving, green
+        self._note_canary(None)  # green has just answered it
+        metrics.searches_on(green.gallery.device)
+        if blue is not None:
+            task = asyncio.create_task(self._retire(blue))
+            self._retiring.add(task)
+            task.add_done_callback(self._retiring.discard)
 
-def live_gallery(store_uri: str) -> Path:
-    """Return the folder of the store's live gallery; NotReadyError when there is none."""
-    store = open_store(store_uri)
-    pointer = store.live()
-    if pointer is None:
-        raise NotReadyError(f"the store {store_uri} has no live gallery; `python -m index_builder build` makes one")
-    return store.gallery(pointer.live.gallery)
+    async def _retire(self, blue: Serving) -> None:
+        """Close blue when its last request has ended, and give its memory back."""
+        if not await blue.idle(timeout_s=self._settings.timeout_s + DRAIN_S):
+            logger.warning("gallery %s is closed although requests still use it", blue.version)
+        await blue.close()
+        del blue
+        await in_thread(give_back, name="give-back")
 
+    async def _retired(self) -> None:
+        if self._retiring:
+            await asyncio.wait(self._retiring)
 
-def _open(settings: Settings) -> Serving:
-    info: RepositoryInfo = remote_info(settings.triton_url, timeout_s=CANARY_TIMEOUT_S)
-    gallery = Gallery.open(live_gallery(settings.store), spaces=info.spaces)
-    return Serving(
-        GalleryOwner(gallery), AsyncTritonNetworks(settings.triton_url, info=info, timeout_s=settings.timeout_s)
-    )
-
-
-async def _canary(serving: Serving) -> str | None:
-    """Why a search with the reference photo does not work; None when it does."""
-    references = serving.gallery.manifest.references
-    if not references:
-        return "the gallery has no reference photo to check itself with; build it again"
-    reference = references[0]
-    try:
-        data = (serving.gallery.folder / reference.image).read_bytes()
-        pixels, _ = load_input(data, size_px=serving.networks.info.size_px)
-        outputs = await serving.networks.infer(pixels[None], timeout_s=CANARY_TIMEOUT_S)
-        image = serving.image_vectors(outputs)[0]
-        cosine = float(image @ np.asarray(reference.image_vector, np.float32))
-        if cosine < CANARY_COSINE:
-            return (
-                f"the networks do not speak the gallery's space: cosine {cosine:.4f} to a reference, "
-                f"{CANARY_COSINE} is needed"
-            )
-        hits = await serving.owner.search(Query(image, None, weight=0.0, top_k=1))
-        own = float(image @ serving.gallery.image_vector(reference.row))
-    except ShopcamError as error:
-        return str(error)
-    except OSError as error:
-        return f"the reference photo cannot be read: {error}"
-    # Another product may have the same picture; a worse best hit means that the search is broken.
-    if float(hits.image_scores[0, 0]) < own - 1e-3:
-        return f"a search for product {reference.product_id} with its own picture does not find it"
-    return None
+    def _note_canary(self, failure: str | None) -> None:
+        self._canary_at, self._canary_failure = time.monotonic(), failure

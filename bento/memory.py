@@ -5,6 +5,7 @@ from __future__ import annotations
 import secrets
 import time
 from collections import OrderedDict
+from collections.abc import Hashable
 from dataclasses import dataclass
 
 import numpy as np
@@ -20,7 +21,7 @@ MAX_QUERIES = 2048
 class Remembered:
     """What the networks said of one photo: `image` [D_I] unit, `probabilities` [V] (None: a product's own vectors)."""
 
-    gallery_version: str
+    space: Hashable  # of the networks that made the vectors
     image: NDArray[np.float32]
     probabilities: NDArray[np.float32] | None
     box: Box | None
@@ -43,10 +44,13 @@ class QueryMemory:
             self._kept.popitem(last=False)
         return query_id
 
-    def get(self, query_id: str, *, gallery_version: str) -> Remembered:
-        """Return what was kept; NotFoundError when it was never given out, is too old, or is of another gallery."""
+    def get(self, query_id: str, *, space: Hashable) -> Remembered:
+        """Return what was kept; NotFoundError when it was never given out, is too old, or is of another space.
+
+        A gallery that another one takes the place of does no harm as long as the same networks made both.
+        """
         kept = self._kept.get(query_id)
-        if kept is None or time.monotonic() - kept[0] > self._keep_s or kept[1].gallery_version != gallery_version:
+        if kept is None or time.monotonic() - kept[0] > self._keep_s or kept[1].space != space:
             self._kept.pop(query_id, None)
             raise NotFoundError("this query_id is unknown or too old; send the photo again")
         return kept[1]

@@ -1,17 +1,52 @@
-"""What happens to requests in; Prometheus histograms and counters out. All request metrics live here."""
+"""What happens to requests, galleries and the store in; Prometheus metrics out. All of the service's live here."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+import warnings
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
-from prometheus_client import Counter, Histogram
+from prometheus_client import Counter, Gauge, Histogram
+
+from catalog.errors import ShopcamError
+from index_builder.live_gallery import JournalState
 
 BUCKETS_S = (0.001, 0.002, 0.004, 0.008, 0.016, 0.032, 0.064, 0.128, 0.256, 0.512, 1.0, 2.0, 4.0, 8.0)
 
 STAGE_S = Histogram("shopcam_stage_seconds", "Seconds spent in each stage of a search", ["stage"], buckets=BUCKETS_S)
 ANSWERS = Counter("shopcam_answers_total", "Answers by route and error code (ok: success)", ["route", "code"])
+
+VERSION_ANSWERS = Counter(
+    "shopcam_gallery_answers_total", "Searches by gallery version and error code", ["gallery_version", "code"]
+)
+VERSION_S = Histogram(
+    "shopcam_gallery_search_seconds", "Seconds of whole searches by version", ["gallery_version"], buckets=BUCKETS_S
+)
+GALLERY = Gauge(
+    "shopcam_gallery_info", "1 for the gallery that answers; pair: live or canary", ["gallery_version", "pair"]
+)
+SWAPS = Counter("shopcam_swaps_total", "Galleries opened to answer, by result: live, failed, stale", ["result"])
+SWAP_S = Histogram(
+    "shopcam_swap_seconds",
+    "Seconds from opening a gallery to its answers",
+    buckets=(0.1, 0.5, 1, 5, 10, 30, 60, 300, 900),
+)
+SWAP_FAILED = Gauge("shopcam_swap_failed_info", "1 for a gallery that should answer", ["gallery_version", "reason"])
+STORE_REACHABLE = Gauge("shopcam_store_reachable", "Whether the pointer could be read when last looked at")
+STORE_FAILURES = Counter("shopcam_store_failures_total", "Looks at the pointer that failed")
+JOURNAL = Gauge("shopcam_journal_sequence", "Last batch of changes that this replica has dealt with")
+JOURNAL_FOLLOWED = Gauge("shopcam_journal_followed", "Whether the journal could be followed when last looked at")
+JOURNAL_SKIPPED = Gauge("shopcam_journal_skipped", "Batches that do not fit the gallery that answers")
+DEVICE = Gauge("shopcam_search_device", "1 for where the index answers: cpu or gpu", ["device"])
+FALLBACKS = Counter("shopcam_device_fallbacks_total", "Times that the index moved to the CPU since its GPU failed")
+
+# BentoML has the client keep values in files, for many processes; here one process answers from its own memory.
+warnings.filterwarnings("ignore", message=".*multi-process mode", module="prometheus_client")
+
+MAX_VERSIONS = 4  # label values that are kept; each more version drops the oldest
+REASON_LENGTH = 200
+_versions: dict[str, set[str]] = {}  # version -> codes, the oldest first
 
 
 class Stages:
@@ -37,3 +72,86 @@ class Stages:
         took_s = time.perf_counter() - self._start
         STAGE_S.labels("total").observe(took_s)
         return {name: round(value, 3) for name, value in {**self.ms, "total": took_s * 1e3}.items()}
+
+
+@contextmanager
+def answer_of(version: str) -> Iterator[None]:
+    """Count and time one search of a gallery."""
+    begun = time.perf_counter()
+    code = "internal"
+    try:
+        yield
+        code = "ok"
+    except ShopcamError as error:
+        code = error.code
+        raise
+    finally:
+        _keep(version, code)
+        VERSION_ANSWERS.labels(version, code).inc()
+        VERSION_S.labels(version).observe(time.perf_counter() - begun)
+
+
+@contextmanager
+def swap() -> Iterator[None]:
+    """Count and time the opening of a gallery up to its first answers."""
+    begun = time.perf_counter()
+    result = "failed"
+    try:
+        yield
+        result = "live"
+    except ShopcamError as error:
+        result = "stale" if error.code == "stale" else "failed"
+        raise
+    finally:
+        SWAPS.labels(result).inc()
+    SWAP_S.observe(time.perf_counter() - begun)
+
+
+def serves(version: str | None, *, on_trial: bool) -> None:
+    """Say which gallery answers."""
+    GALLERY.clear()
+    if version is not None:
+        GALLERY.labels(version, "canary" if on_trial else "live").set(1)
+
+
+def failed(reasons: Mapping[str, str]) -> None:
+    """Say which galleries should answer and why they do not."""
+    SWAP_FAILED.clear()
+    for version, reason in reasons.items():
+        SWAP_FAILED.labels(version, reason[:REASON_LENGTH]).set(1)
+
+
+def follows_journal(state: JournalState) -> None:
+    """Say how far the gallery follows the journal."""
+    JOURNAL.set(state.sequence)
+    JOURNAL_FOLLOWED.set(state.reason is None)
+    JOURNAL_SKIPPED.set(state.skipped)
+
+
+def store_answers(answers: bool) -> None:
+    """Say whether the store's pointer could be read."""
+    STORE_REACHABLE.set(answers)
+    if not answers:
+        STORE_FAILURES.inc()
+
+
+def searches_on(device: str) -> None:
+    """Say where the index answers."""
+    DEVICE.clear()
+    DEVICE.labels(device).set(1)
+
+
+def fell_back() -> None:
+    """Say that the CPU took over from a GPU that failed."""
+    FALLBACKS.inc()
+    searches_on("cpu")
+
+
+def _keep(version: str, code: str) -> None:
+    """Bound the label values: the oldest version makes room."""
+    _versions.setdefault(version, set()).add(code)
+    while len(_versions) > MAX_VERSIONS:
+        oldest = next(iter(_versions))
+        for each in _versions.pop(oldest):
+            VERSION_ANSWERS.remove(oldest, each)
+        VERSION_S.remove(oldest)

@@ -13,14 +13,16 @@ import numpy as np
 
 from bento.addresses import check_form, check_public
 from bento.labels import TextPart, of_category, of_probabilities
-from bento.live import Live, Serving
+from bento.live import Live
 from bento.memory import QueryMemory, Remembered
-from bento.metrics import Stages
+from bento.metrics import Stages, answer_of
 from bento.owner import Query
 from bento.requests import SearchRequest
 from bento.schemas import (
     BoxBody,
     CategoriesResponse,
+    ChangesBody,
+    FollowingBody,
     GalleryResponse,
     Hit,
     LabelBody,
@@ -28,13 +30,16 @@ from bento.schemas import (
     RecallBody,
     SearchOptions,
     SearchResponse,
+    SwapFailureBody,
     Timings,
 )
+from bento.serving import Serving
 from bento.settings import Settings
 from catalog.errors import DeadlineError
 from catalog.pictures import load_input, parse_box
 from catalog.rows import Box
 from catalog.sources import fetch
+from index_builder.filters import Filters
 from index_builder.gallery import Hits
 from index_builder.manifest import LabelMode
 from index_builder.views import mean_of_views, mean_probabilities, views_of
@@ -65,14 +70,22 @@ class SearchPipeline:
 
     async def _search(self, request: SearchRequest) -> SearchResponse:
         stages = Stages()
+        box = parse_box(request.options.box) if request.options.box is not None else None
+        async with self.live.lease() as serving:
+            with answer_of(serving.version):
+                return await self._answer(serving, request, box, stages)
+
+    async def _answer(
+        self, serving: Serving, request: SearchRequest, box: Box | None, stages: Stages
+    ) -> SearchResponse:
         options = request.options
-        box = parse_box(options.box) if options.box is not None else None
-        serving = await self.live.serving()
         asked = await self._vectors(serving, request, box, stages)
         with stages.stage("fuse"):
             text = _text_part(serving, asked, options)
             weight = serving.gallery.manifest.default_weight if options.weight is None else options.weight
-            query = Query(asked.image, text.vector, weight, options.top_k + (asked.product_id is not None))
+            filters = None if options.filters is None else Filters.parse(options.filters)
+            top_k = options.top_k + (asked.product_id is not None)
+            query = Query(asked.image, text.vector, weight, top_k, filters)
         with stages.stage("search"):
             found = await serving.owner.search(query)
             hits = _hits(serving, found, leave_out=asked.product_id)[: options.top_k]
@@ -80,7 +93,7 @@ class SearchPipeline:
         query_id = options.query_id or self._memory.add(asked)
         return SearchResponse(
             query_id=query_id,
-            gallery_version=serving.gallery.manifest.version,
+            gallery_version=serving.version,
             label=labels[0].label if labels else None,
             label_score=labels[0].score if labels else None,
             labels=labels,
@@ -94,40 +107,66 @@ class SearchPipeline:
 
     async def product(self, product_id: str) -> ProductResponse:
         """The catalog row of a product; NotFoundError for an unknown one."""
-        gallery = (await self.live.serving()).gallery
-        row = _flat(gallery.product(gallery.row_of(product_id)))
+        async with self.live.lease() as serving:
+            gallery = serving.gallery
+            row = _flat(gallery.product(gallery.row_of(product_id)))
         return ProductResponse(**{**row, "image_url": image_url(product_id)})
 
     async def picture(self, product_id: str) -> bytes:
         """The picture of a product as JPEG; NotFoundError for an unknown one."""
-        gallery = (await self.live.serving()).gallery
-        return gallery.image_bytes(gallery.row_of(product_id))
+        async with self.live.lease() as serving:
+            gallery = serving.gallery
+            return gallery.image_bytes(gallery.row_of(product_id))
 
     async def categories(self) -> CategoriesResponse:
         """What `category` may be."""
-        serving = await self.live.serving()
-        return CategoriesResponse(labels=serving.gallery.manifest.labels, category_paths=serving.category_paths)
+        async with self.live.lease() as serving:
+            return CategoriesResponse(labels=serving.gallery.manifest.labels, category_paths=serving.category_paths)
 
     async def gallery(self) -> GalleryResponse:
-        """The live gallery."""
-        manifest = (await self.live.serving()).gallery.manifest
+        """The gallery that answers, and how this replica follows the store."""
+        async with self.live.lease() as serving:
+            gallery, changes = serving.gallery, serving.changes
+        manifest = gallery.manifest
         return GalleryResponse(
             version=manifest.version,
             created_at=manifest.created_at.isoformat(),
-            count=manifest.count,
-            products=manifest.products,
+            count=gallery.count,
+            products=gallery.products,
             default_weight=manifest.default_weight,
             image_vector=manifest.image_vector,
             text_vector=manifest.text_vector,
             image_dim=manifest.image_dim,
             text_dim=manifest.text_dim,
             recipe=manifest.recipe.factory,
+            device=gallery.device,
             recall=[RecallBody(weight=row.weight, recall_at_10=row.recall_at_10) for row in manifest.recall],
             spaces=manifest.spaces,
             labels=manifest.labels,
             label=manifest.label,
             text=manifest.text,
             views=manifest.views,
+            following=self._following(),
+            changes=ChangesBody(
+                sequence=changes.sequence,
+                applied=changes.applied,
+                skipped=changes.skipped,
+                misfits=list(changes.misfits),
+                reason=changes.reason,
+            ),
+        )
+
+    def _following(self) -> FollowingBody:
+        follower = self.live.follower
+        failures = [
+            SwapFailureBody(version=failure.version, reason=failure.reason, attempts=failure.attempts)
+            for failure in follower.failures.values()
+        ]
+        return FollowingBody(
+            wanted=follower.wanted,
+            on_trial=follower.on_trial,
+            failures=failures,
+            store_failure=follower.store_failure,
         )
 
     async def close(self) -> None:
@@ -139,12 +178,13 @@ class SearchPipeline:
     async def _vectors(self, serving: Serving, request: SearchRequest, box: Box | None, stages: Stages) -> Remembered:
         """What the networks say of the photo, or what is stored of the product or the earlier query."""
         options = request.options
-        version = serving.gallery.manifest.version
         if options.query_id is not None:
-            return self._memory.get(options.query_id, gallery_version=version)
+            remembered = self._memory.get(options.query_id, space=serving.space)
+            if remembered.product_id is None:
+                return remembered
+            return _product(serving, remembered.product_id)  # as this gallery has it
         if options.product_id is not None:
-            row = serving.gallery.row_of(options.product_id)
-            return Remembered(version, serving.gallery.image_vector(row), None, None, options.product_id)
+            return _product(serving, options.product_id)
         loop = asyncio.get_running_loop()
         data = request.image
         if data is None:
@@ -157,7 +197,7 @@ class SearchPipeline:
             outputs = await serving.networks.infer(views_of(pixels, views))
             image = mean_of_views(serving.image_vectors(outputs), views)[0]
             probabilities = mean_probabilities(outputs.probabilities, views)[0]
-        return Remembered(version, image, probabilities, box)
+        return Remembered(serving.space, image, probabilities, box)
 
     def _fetch(self, url: str) -> bytes:
         check_form(url)
@@ -168,6 +208,11 @@ class SearchPipeline:
 def image_url(product_id: str) -> str:
     """The path of a product's picture."""
     return f"/products/{quote(product_id, safe='')}/image"
+
+
+def _product(serving: Serving, product_id: str) -> Remembered:
+    gallery = serving.gallery
+    return Remembered(serving.space, gallery.image_vector(gallery.row_of(product_id)), None, None, product_id)
 
 
 def _text_part(serving: Serving, asked: Remembered, options: SearchOptions) -> TextPart:

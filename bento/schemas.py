@@ -50,6 +50,10 @@ class SearchOptions(Body):
         default=None, description="how the predicted labels enter (DESIGN section 1); default: the gallery's"
     )
     top_k: TopK = 10
+    filters: str | dict[str, Any] | None = Field(
+        default=None,
+        description='JSON {column: value | [values] | {"gte": x, "lte": y}}; only products that match are hits',
+    )
 
 
 class LabelBody(Body):
@@ -112,8 +116,35 @@ class RecallBody(Body):
     recall_at_10: float
 
 
+class SwapFailureBody(Body):
+    """A gallery that should answer and does not; it is tried again."""
+
+    version: str
+    reason: str
+    attempts: int
+
+
+class ChangesBody(Body):
+    """How this replica follows the journal of changes since the build."""
+
+    sequence: int = Field(description="the last batch that was dealt with")
+    applied: int = Field(description="batches taken in since the gallery was opened")
+    skipped: int = Field(description="batches that do not fit this gallery")
+    misfits: list[str] = Field(description="why, of the last few")
+    reason: str | None = Field(description="why the journal cannot be followed; what answers goes on")
+
+
+class FollowingBody(Body):
+    """How this replica follows the store."""
+
+    wanted: str | None = Field(description="the version it should answer from, as last read from the store")
+    on_trial: bool = Field(description="whether the gallery that answers here is a canary")
+    failures: list[SwapFailureBody]
+    store_failure: str | None = Field(description="why the store cannot be read; what answers goes on")
+
+
 class GalleryResponse(Body):
-    """The answer of GET /gallery."""
+    """The answer of GET /gallery: the gallery that answers here."""
 
     version: str
     created_at: str
@@ -125,12 +156,40 @@ class GalleryResponse(Body):
     image_dim: int
     text_dim: int
     recipe: str
+    device: str = Field(description="where the index answers: cpu or gpu")
     recall: list[RecallBody]
     spaces: dict[str, str]
     labels: list[str]
     label: LabelSettings = Field(description="how predicted labels enter a query that does not say")
     text: TextSettings = Field(description="what the text parts were made of")
     views: int = Field(description="views of each picture whose vectors were averaged")
+    following: FollowingBody
+    changes: ChangesBody
+
+
+class SwapRequest(Body):
+    """The body of POST /admin/swap. The live version again: this replica looks at the store now."""
+
+    version: str = Field(max_length=128)
+    expected_version: str | None = Field(
+        default=None, max_length=128, description="refuse unless this version is live now; empty: none is"
+    )
+
+
+class RollbackRequest(Body):
+    """The body of POST /admin/rollback, which may be empty."""
+
+    expected_version: str | None = Field(default=None, max_length=128)
+
+
+class PointerResponse(Body):
+    """The answer of the admin routes: the store's pointer, and what answers here."""
+
+    live: str
+    previous: str | None
+    canary: str | None
+    canary_share: float
+    answers: str = Field(description="the version that answers on this replica now")
 
 
 class CategoriesResponse(Body):

@@ -17,7 +17,7 @@ from types import FrameType
 
 import httpx
 
-from bento.settings import Settings, variable
+from bento.settings import Settings, to_environment, variable
 from catalog.errors import NotReadyError, OutOfRangeError
 from catalog.terminal import console
 from export.local_triton import LocalTriton
@@ -104,7 +104,7 @@ def interrupted_by_sigterm() -> Iterator[None]:
 
 
 def _environment(settings: Settings) -> Mapping[str, str]:
-    given = {variable(name): str(value) for name, value in settings.model_dump().items()}
+    given = to_environment(settings)
     if "://" not in settings.store:  # the service runs in another folder
         given[variable("store")] = str(Path(settings.store).resolve())
     return {

@@ -1,4 +1,4 @@
-"""The BentoML service: transport only. POST routes are its APIs, GET routes one ASGI app, errors one middleware."""
+"""The BentoML service: transport only. POST /search is its API, all else one ASGI app, errors one middleware."""
 
 from __future__ import annotations
 
@@ -12,10 +12,12 @@ from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import Response
 
+from bento.admin import Admin
 from bento.door import Door, error_response, on_error
 from bento.pages import Pages, body
 from bento.pipeline import SearchPipeline
 from bento.requests import read_search
+from bento.room import keep_little
 from bento.schemas import SearchOptions, SearchResponse
 from bento.settings import from_environment
 from bento.tether import end_with_parent
@@ -55,9 +57,12 @@ class Shopcam:
 
     def __init__(self) -> None:
         end_with_parent()  # BentoML's workers outlive it otherwise, should it be killed
+        keep_little()
         self.pipeline = SearchPipeline(SETTINGS)
-        # BentoML's own probes come before any mounted app, so the door hands GET routes over.
-        Door.pages = Starlette(routes=Pages(self.pipeline).routes, exception_handlers={ShopcamError: on_error})
+        # BentoML's own probes come before any mounted app, so the door hands these routes over.
+        admin = Admin(self.pipeline.live, SETTINGS.admin_token)
+        routes = [*Pages(self.pipeline).routes, *admin.routes]
+        Door.pages = Starlette(routes=routes, exception_handlers={ShopcamError: on_error})
 
     @bentoml.api(route="/search", input_spec=SearchForm, output_spec=SearchAnswer)
     async def search(self, ctx: bentoml.Context, **_fields: Any) -> Response:

@@ -1,18 +1,21 @@
-"""Environment variables `SHOPCAM_*` in, checked settings out. Each is also a flag of `python -m bento serve`."""
+"""Environment variables `SHOPCAM_*` in, checked settings out; all but secrets are flags of `bento serve` too."""
 
 from __future__ import annotations
 
 import os
+import socket
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator
 
 from catalog.errors import MalformedError
 from catalog.pictures import PictureLimits
 
 PREFIX = "SHOPCAM_"
+MIN_TOKEN = 16
+SECRETS = frozenset({"admin_token"})  # never on a command line, where others see them, and never in a sentence
 OURS_ELSEWHERE = frozenset({"SHOPCAM_PHOTOS"})  # read by loadtests
 
 
@@ -46,6 +49,33 @@ class Settings(BaseModel):
         int, Field(ge=1, le=2, description="2 averages a photo with its mirror image; twice the networks' work")
     ] = 1
     allow_private_urls: Annotated[bool, Field(description="whether url may name an address that is not public")] = False
+    follow_s: Annotated[
+        float, Field(ge=0, le=3600, description="pause between looks at the store's pointer; 0: only after /admin/swap")
+    ] = 2.0
+    journal_s: Annotated[
+        float, Field(ge=0, le=3600, description="pause between looks at the journal of changes; 0: never")
+    ] = 1.0
+    instance_id: Annotated[
+        str, Field(max_length=256, description="name of this replica, which decides whether it tries a canary")
+    ] = ""
+    admin_token: Annotated[
+        SecretStr | None, Field(description="bearer token of the admin routes, at least 16 characters; none: no routes")
+    ] = None
+
+    @field_validator("admin_token")
+    @classmethod
+    def _long_enough(cls, token: SecretStr | None) -> SecretStr | None:
+        """An empty variable is one that is not set."""
+        if token is None or not token.get_secret_value():
+            return None
+        if len(token.get_secret_value()) < MIN_TOKEN:
+            raise ValueError(f"should have at least {MIN_TOKEN} characters")
+        return token
+
+    @property
+    def instance(self) -> str:
+        """The replica's name; without one, host and port, which stay when it is started again."""
+        return self.instance_id or f"{socket.gethostname()}:{self.port}"
 
     @property
     def limits(self) -> PictureLimits:
@@ -79,7 +109,17 @@ def from_environment(
         first = error.errors()[0]
         name = str(first["loc"][0])
         said = flag(name) if name in flags else variable(name)
-        raise MalformedError(f"{said}: {first['msg']}, got {str(given[name])!r}") from None
+        got = "" if name in SECRETS else f", got {str(given[name])!r}"
+        raise MalformedError(f"{said}: {first['msg']}{got}") from None
+
+
+def to_environment(settings: Settings) -> dict[str, str]:
+    """The variables that `from_environment` makes the same settings of."""
+    values = {
+        name: value.get_secret_value() if isinstance(value, SecretStr) else value
+        for name, value in settings.model_dump().items()
+    }
+    return {variable(name): str(value) for name, value in values.items() if value is not None}
 
 
 def flag(name: str) -> str:

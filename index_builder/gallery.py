@@ -34,6 +34,7 @@ __all__ = ["Gallery", "GalleryError", "Hits"]
 
 INDEX_FILE = "index.faiss"
 VECTORS_FILE = "vectors.npy"
+_LOST: list[Any] = []  # indexes whose GPU failed; no other is asked in this process
 _NEEDED = (INDEX_FILE, VECTORS_FILE, LABELS_FILE, THUMBNAILS_FILE)
 
 
@@ -41,11 +42,14 @@ _NEEDED = (INDEX_FILE, VECTORS_FILE, LABELS_FILE, THUMBNAILS_FILE)
 class _Opened:
     manifest: Manifest
     texts: GalleryTexts
+    parts: Parts
     own_table: ProductTable
     own_searcher: Searcher
     table: ProductTable | OverlaidTable  # with the changes of the delta
     searcher: Searcher | OverlaidSearcher
     delta: Delta
+    threads: int
+    device: Device
 
 
 class Gallery:
@@ -76,7 +80,8 @@ class Gallery:
         vectors = read_vectors(folder / VECTORS_FILE, manifest)
         parts = Parts(vectors, image_dim=manifest.image_dim, has_text=table.has_text, products=table.products)
         index = read_index(folder / INDEX_FILE, dim=manifest.image_dim + manifest.text_dim, count=manifest.count)
-        if manifest.recipe.device is Device.GPU and gpu_count():
+        device = manifest.recipe.device if gpu_count() and not _LOST else Device.CPU
+        if device is Device.GPU:
             index = to_gpu(index)  # elsewhere the file's own index answers
         texts = GalleryTexts.read(folder, manifest)
         searcher = Searcher(
@@ -84,7 +89,7 @@ class Gallery:
         )
         dim = manifest.image_dim + manifest.text_dim
         delta = Delta.empty(sequence=manifest.journal, count=manifest.count, dim=dim)
-        return cls(folder, _Opened(manifest, texts, table, searcher, table, searcher, delta))
+        return cls(folder, _Opened(manifest, texts, parts, table, searcher, table, searcher, delta, threads, device))
 
     def with_changes(self, batches: Sequence[Batch]) -> Self:
         """Return a reader of this gallery with further batches of the journal; this one stays as it is.
@@ -121,6 +126,28 @@ class Gallery:
     def sequence(self) -> int:
         """The number of the last batch of the journal that it knows, by its build or by `with_changes`."""
         return self._now.delta.sequence
+
+    @property
+    def device(self) -> Device:
+        """Where the index answers now: one built for a GPU uses the CPU where there is none, and after `to_cpu`."""
+        return self._now.device
+
+    def to_cpu(self) -> None:
+        """Answer from the file's own index from now on, since the GPU failed; the caller lets nobody search meanwhile.
+
+        The GPU's copy is never freed: that would ask the lost device, and FAISS ends a process whose device is silent.
+        """
+        now = self._now
+        manifest = now.manifest
+        index = read_index(self.folder / INDEX_FILE, dim=manifest.image_dim + manifest.text_dim, count=manifest.count)
+        own = Searcher(
+            index, now.parts, recipe=manifest.recipe, default_weight=manifest.default_weight, threads=now.threads
+        )
+        _LOST.append(now.own_searcher.index)
+        searcher: Searcher | OverlaidSearcher = own
+        if isinstance(now.searcher, OverlaidSearcher):
+            searcher = OverlaidSearcher(own, now.delta, image_dim=manifest.image_dim)
+        self._opened = replace(now, own_searcher=own, searcher=searcher, device=Device.CPU)
 
     @property
     def words(self) -> WordModel | None:

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from export.words import LabelVectors, WordModel
 from index_builder.filters import Filters
-from index_builder.manifest import Manifest
+from index_builder.manifest import Device, Manifest
 from index_builder.search import Hits
 
 
@@ -27,6 +27,22 @@ class GalleryReader(Protocol):
     @property
     def manifest(self) -> Manifest:
         """What the gallery holds and how it was made."""
+
+    @property
+    def count(self) -> int:
+        """The number of rows, those of changed products included; a row is less than this."""
+
+    @property
+    def products(self) -> int:
+        """The number of products that can be found."""
+
+    @property
+    def sequence(self) -> int:
+        """The number of the last batch of the journal that it knows."""
+
+    @property
+    def device(self) -> Device:
+        """Where its index answers."""
 
     @property
     def words(self) -> WordModel | None:

@@ -14,6 +14,7 @@ from catalog.errors import ShopcamError
 from index_builder.batch import Batch
 from index_builder.errors import JournalError
 from index_builder.gallery import Gallery
+from index_builder.gallery_reader import GalleryReader
 from index_builder.journal import Journal
 
 APPLY_ROWS = 5_000  # pictures of batches that are held in memory before they are applied
@@ -35,16 +36,19 @@ class JournalState:
 
 
 class LiveGallery:
-    """A gallery that follows a journal. Threads may ask for `gallery` at any time; refreshes go one at a time."""
+    """A gallery that follows a journal. Threads may ask for `gallery` at any time; refreshes go one at a time.
 
-    def __init__(self, gallery: Gallery, journal: Journal) -> None:
+    One whose rows lie elsewhere (Milvus) takes no changes in: they wait for the next build.
+    """
+
+    def __init__(self, gallery: GalleryReader, journal: Journal) -> None:
         self._gallery = gallery
         self._journal = journal
         self._state = JournalState(gallery.sequence)
         self._lock = threading.Lock()
 
     @property
-    def gallery(self) -> Gallery:
+    def gallery(self) -> GalleryReader:
         """The reader with all changes so far. An older one goes on answering as it did, and its rows mean the same."""
         return self._gallery
 
@@ -59,6 +63,8 @@ class LiveGallery:
         Raises nothing of the journal's: where that is damaged or not reached, the last state stays and says why. A
         batch of other networks is skipped, since a gallery of those may be on its way.
         """
+        if not isinstance(self._gallery, Gallery):
+            return self._state
         with self._lock:
             sequence, reason, misfits = self._state.sequence, None, list(self._state.misfits)
             applied, skipped, waiting = self._state.applied, self._state.skipped, list[Batch]()
@@ -82,12 +88,18 @@ class LiveGallery:
             self._state = JournalState(sequence, applied, skipped, tuple(misfits), reason)
             return self._state
 
+    def to_cpu(self) -> None:
+        """Answer without the GPU from now on; see `Gallery.to_cpu`."""
+        with self._lock:
+            if isinstance(self._gallery, Gallery):
+                self._gallery.to_cpu()
+
     def close(self) -> None:
         """Let go of the gallery; readers that were taken before are let go of by those who took them."""
         with self._lock:
             self._gallery.close()
 
     def _apply(self, batches: list[Batch]) -> list[Batch]:
-        if batches:
+        if batches and isinstance(self._gallery, Gallery):
             self._gallery = self._gallery.with_changes(batches)
         return []

@@ -218,6 +218,7 @@ class LivePointer(FrozenModel):
     canary_share: float = Field(default=0.0, ge=0, le=1)
     updated_at: datetime
     forced: Forced | None = None
+    forced_canary: Forced | None = None
     removing: list[str] = Field(default_factory=list)  # a prune removes these now; no swap may name them
 
     @property
@@ -227,5 +228,5 @@ class LivePointer(FrozenModel):
 
     def to_json(self) -> bytes:
         """The bytes of `live.json`; what is not set is left out, so that programs before these fields read it too."""
-        unset = {name for name in ("forced", "removing") if not getattr(self, name)}
+        unset = {name for name in ("forced", "forced_canary", "removing") if not getattr(self, name)}
         return (self.model_dump_json(indent=1, exclude=unset) + "\n").encode()

@@ -21,7 +21,7 @@ from index_builder.errors import GalleryError
 from index_builder.fusion import unit
 from index_builder.gallery_texts import GalleryTexts
 from index_builder.integrity import check_files, check_spaces, read_manifest
-from index_builder.manifest import Manifest
+from index_builder.manifest import Device, Manifest
 from index_builder.milvus_filters import KnownColumns, ParsedFilters, condition_of
 from index_builder.milvus_rows import fact, picture_of
 from index_builder.milvus_schema import JSON_TEXTS, MOST_LISTED, SHOWN
@@ -89,6 +89,26 @@ class MilvusGallery:
         """What the gallery holds and how it was made."""
         _ = self._now
         return self._manifest
+
+    @property
+    def count(self) -> int:
+        """The number of rows."""
+        return self.manifest.count
+
+    @property
+    def products(self) -> int:
+        """The number of products."""
+        return self.manifest.products
+
+    @property
+    def sequence(self) -> int:
+        """The last batch of the journal that its build merged; later ones wait for the next build."""
+        return self.manifest.journal
+
+    @property
+    def device(self) -> Device:
+        """The CPU, as far as this process is concerned."""
+        return Device.CPU
 
     @property
     def words(self) -> WordModel | None:

@@ -88,6 +88,11 @@ class Searcher:
         self._all = _Choice(len(parts.products), self._product_count, self._parameters)
 
     @property
+    def index(self) -> Any:
+        """The index of FAISS that lists candidates."""
+        return self._index
+
+    @property
     def products(self) -> int:
         """The number of products that can be hits."""
         return self._all.products

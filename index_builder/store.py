@@ -11,9 +11,9 @@ from pathlib import Path
 from catalog.errors import MalformedError
 from index_builder.errors import ConflictError
 from index_builder.local_store import LocalStore
-from index_builder.store_interface import NOTHING, Gate, Store, check_version
+from index_builder.store_interface import NOTHING, Gate, Store, check_expected, check_version
 
-__all__ = ["NOTHING", "ConflictError", "Gate", "LocalStore", "Store", "check_version", "open_store"]
+__all__ = ["NOTHING", "ConflictError", "Gate", "LocalStore", "Store", "check_expected", "check_version", "open_store"]
 
 
 def open_store(uri: str | Path, *, endpoint_url: str | None = None, cache: Path | None = None) -> Store:

@@ -1,4 +1,4 @@
-"""What every store can do, wherever its galleries lie: swap, roll back and prune by compare-and-set of `live.json`.
+"""What every store can do, wherever its galleries lie: swap, try, roll back, prune by compare-and-set of `live.json`.
 
 A store of one kind (`local_store`, `s3_store`) brings the few steps below that know where files are.
 """
@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import re
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 
 from pydantic import ValidationError
@@ -22,6 +23,18 @@ from index_builder.journal import Journal
 from index_builder.manifest import Forced, LivePointer, Manifest, ModelPair
 from index_builder.milvus_alias import drop_rows, follow
 from index_builder.opening import check_rows, open_gallery
+from index_builder.pointer_moves import (
+    canary_of,
+    check_canary,
+    dropped,
+    previous_of,
+    promoted,
+    refuse_on_trial,
+    rolled_back,
+    swapped,
+    touched,
+    with_canary,
+)
 
 NOTHING = ""  # `expected` for "no gallery is live yet"
 GALLERIES = "galleries"
@@ -86,12 +99,12 @@ class Store(ABC):
         """
 
     @abstractmethod
-    def sweep(self) -> list[str]:
-        """Remove what killed builds and uploads left, and return what it was."""
-
-    @abstractmethod
     def journal(self) -> Journal:
         """Return the journal of changes since the builds, which need not exist yet."""
+
+    @abstractmethod
+    def sweep(self) -> list[str]:
+        """Remove what killed builds and uploads left, and return what it was."""
 
     @abstractmethod
     def _remove(self, version: str) -> None:
@@ -126,43 +139,70 @@ class Store(ABC):
 
         `expected` is the version that must be live now (`NOTHING`: none); `spaces` are the running networks' ids.
         Raises `GalleryError` when the gallery does not verify or fit, `GateError` when it does not pass the gate,
-        `ConflictError` when another swap came first. The alias of a gallery on Milvus moves behind the pointer;
-        `NotReadyError` when it does not, although the gallery is live then.
+        `ConflictError` when another swap came first or a canary runs. The alias of a gallery on Milvus moves behind the
+        pointer; `NotReadyError` when it does not, although the gallery is live then.
         """
         before, state = self._look()
-        _check_expected(before, expected)
-        _check_stays(version, before)
-        self.check(version, deep=False)
-        gallery = open_gallery(self.fetch(version, cache_folder), spaces=spaces)
-        try:
-            forced = gate(gallery, self._live_manifest(before)) if gate else None
-            pair = ModelPair(gallery=version, models=gallery.manifest.spaces)
-        finally:
-            gallery.close()
-        pointer = self._move(pair, before=before, state=state, forced=forced)
-        follow(self)
-        return pointer
+        check_expected(before, expected)
+        refuse_on_trial(before, version)
+        with self._opened(version, before, spaces=spaces, cache_folder=cache_folder) as gallery:
+            return self._make_live(gallery, before=before, state=state, gate=gate)
 
-    def rollback(self, *, spaces: Mapping[str, str] | None = None) -> LivePointer:
+    def swap_opened(
+        self, gallery: GalleryReader, *, expected: str | None = None, gate: Gate | None = None
+    ) -> LivePointer:
+        """`swap` to a gallery of this store that the caller has opened, with its checksums and spaces checked."""
+        before, state = self._look()
+        check_expected(before, expected)
+        _check_stays(gallery.manifest.version, before)
+        self.check(gallery.manifest.version, deep=False)
+        return self._make_live(gallery, before=before, state=state, gate=gate)
+
+    def rollback(self, *, expected: str | None = None, spaces: Mapping[str, str] | None = None) -> LivePointer:
         """Make the previous gallery live again; the two change places. `NotFoundError` when there is none.
 
-        It has been live, so it is checked as far as that needs no transfer: going back must be quick.
+        It has been live, so it is checked as far as that needs no transfer: going back must be quick. A canary ends.
         """
         before, state = self._look()
-        if before is None or before.previous is None:
-            raise NotFoundError(f"nothing to roll back to in {self.uri}: no gallery was live before this one")
-        version = before.previous.gallery
-        manifest = self.manifest(version)
-        if spaces is not None:
-            check_spaces(manifest, spaces)
-        self.check(version)
-        check_rows(manifest)
-        pointer = self._move(ModelPair(gallery=version, models=manifest.spaces), before=before, state=state)
-        follow(self)
-        return pointer
+        check_expected(before, expected)
+        pair = previous_of(before, uri=self.uri)
+        return self._move_back(rolled_back, pair, before=before, state=state, spaces=spaces)
+
+    def canary(
+        self,
+        version: str,
+        *,
+        share: float,
+        spaces: Mapping[str, str] | None = None,
+        gate: Gate | None = None,
+        cache_folder: Path | None = None,
+    ) -> LivePointer:
+        """Let a share of the replicas, above 0 and up to 1, answer from a published gallery; again: another share.
+
+        Raises as `swap` does; `ConflictError` while another gallery is on trial, `OutOfRangeError` for the live one.
+        """
+        seen, state = self._look()
+        before = check_canary(seen, version, share=share)
+        with self._opened(version, before, spaces=spaces, cache_folder=cache_folder) as gallery:
+            forced = gate(gallery, self._live_manifest(before)) if gate else None
+            pair = ModelPair(gallery=version, models=gallery.manifest.spaces)
+        step = partial(with_canary, pair=pair, share=share, forced=forced)
+        return self._move(step, version, before=before, state=state)
+
+    def promote(self, *, expected: str | None = None) -> LivePointer:
+        """Make the canary live everywhere. `NotFoundError` when none runs; `expected` as in `swap`."""
+        before, state = self._look()
+        check_expected(before, expected)
+        return self._move_back(promoted, canary_of(before), before=before, state=state)
+
+    def drop(self) -> LivePointer:
+        """End the canary: all replicas answer from the live gallery. `NotFoundError` when none runs."""
+        before, state = self._look()
+        canary_of(before)
+        return self._move(dropped, None, before=before, state=state)
 
     def prune(self, *, keep: int = 0, dry_run: bool = False) -> list[str]:
-        """Remove galleries, the oldest first, but the live one, the one before it and the `keep` newest others.
+        """Remove galleries, the oldest first, but live, previous, a canary and the `keep` newest others.
 
         Returns what was removed, or with `dry_run` what would be. No lock can keep a swap on another machine away, so
         the pointer first says what is being removed, by compare-and-set: a swap to one of these is refused from then
@@ -205,7 +245,7 @@ class Store(ABC):
             doomed += [version for version in pointer.removing if version not in doomed]  # of a prune that was stopped
             if dry_run or not doomed:
                 return doomed
-            if self._write_pointer(_touched(pointer, removing=doomed).to_json(), state=state):
+            if self._write_pointer(touched(pointer, removing=doomed).to_json(), state=state):
                 return doomed
 
     def _unmark(self, doomed: list[str]) -> None:
@@ -214,32 +254,73 @@ class Store(ABC):
             if pointer is None or not set(doomed) & set(pointer.removing):
                 return
             rest = [version for version in pointer.removing if version not in doomed]
-            if self._write_pointer(_touched(pointer, removing=rest).to_json(), state=state):
+            if self._write_pointer(touched(pointer, removing=rest).to_json(), state=state):
                 return
 
-    def _move(
-        self, pair: ModelPair, *, before: LivePointer | None, state: str | None, forced: Forced | None = None
+    @contextmanager
+    def _opened(
+        self,
+        version: str,
+        before: LivePointer | None,
+        *,
+        spaces: Mapping[str, str] | None,
+        cache_folder: Path | None,
+    ) -> Iterator[GalleryReader]:
+        """Fetch, verify and open a gallery that shall be named by the pointer."""
+        _check_stays(version, before)
+        self.check(version, deep=False)
+        gallery = open_gallery(self.fetch(version, cache_folder), spaces=spaces)
+        try:
+            yield gallery
+        finally:
+            gallery.close()
+
+    def _make_live(
+        self, gallery: GalleryReader, *, before: LivePointer | None, state: str | None, gate: Gate | None
     ) -> LivePointer:
-        """Point to `pair` if the pointer still is what was seen before the gallery was verified."""
-        if before is not None and before.live == pair:
-            return before  # again: the way back is not lost
+        manifest = gallery.manifest
+        forced = gate(gallery, self._live_manifest(before)) if gate else None
+        pair = ModelPair(gallery=manifest.version, models=manifest.spaces)
+        step = partial(swapped, pair=pair, forced=forced)
+        pointer = self._move(step, manifest.version, before=before, state=state)
+        follow(self)
+        return pointer
+
+    def _move_back(
+        self,
+        step: Callable[[LivePointer], LivePointer],
+        pair: ModelPair,
+        *,
+        before: LivePointer | None,
+        state: str | None,
+        spaces: Mapping[str, str] | None = None,
+    ) -> LivePointer:
+        """Move to a gallery that the pointer names already, so that it has been checked and answered before."""
+        manifest = self.manifest(pair.gallery)
+        if spaces is not None:
+            check_spaces(manifest, spaces)
+        self.check(pair.gallery)
+        check_rows(manifest)
+        pointer = self._move(step, pair.gallery, before=before, state=state)
+        follow(self)
+        return pointer
+
+    def _move(
+        self, step: Callable[..., LivePointer], version: str | None, *, before: LivePointer | None, state: str | None
+    ) -> LivePointer:
+        """Write what `step` makes of the pointer, if that still names what it did before `version` was verified."""
         while True:
-            pointer = LivePointer(
-                live=pair,
-                previous=before and before.live,
-                updated_at=_now(),
-                forced=forced,
-                removing=before.removing if before else [],
-            )
-            if self._write_pointer(pointer.to_json(), state=state):
+            pointer = step(before)
+            if pointer is before or self._write_pointer(pointer.to_json(), state=state):
                 return pointer
-            now, state = self._look()
-            if _pairs(now) != _pairs(before):
-                other = now.live.gallery if now else "none"
+            seen, state = self._look()
+            if _pairs(seen) != _pairs(before):
+                other = seen.live.gallery if seen else "none"
                 raise ConflictError(f"another swap came first: the live gallery is {other} now; look again")
-            _check_stays(pair.gallery, now)  # only a prune came in between
-            self.check(pair.gallery, deep=False)
-            before = now
+            if version is not None:  # only a prune came in between
+                _check_stays(version, seen)
+                self.check(version, deep=False)
+            before = seen
 
     def _look(self) -> tuple[LivePointer | None, str | None]:
         read = self._read_pointer()
@@ -267,7 +348,8 @@ def check_version(version: str) -> str:
     return version
 
 
-def _check_expected(before: LivePointer | None, expected: str | None) -> None:
+def check_expected(before: LivePointer | None, expected: str | None) -> None:
+    """Raise `ConflictError` unless the live version is the `expected` one (`NOTHING`: none is, None: any is fine)."""
     live = NOTHING if before is None else before.live.gallery
     if expected is not None and expected != live:
         raise ConflictError(
@@ -281,13 +363,4 @@ def _check_stays(version: str, pointer: LivePointer | None) -> None:
 
 
 def _pairs(pointer: LivePointer | None) -> object:
-    return pointer and (pointer.live, pointer.previous, pointer.canary)
-
-
-def _touched(pointer: LivePointer, *, removing: list[str]) -> LivePointer:
-    """The pointer with other removals; the time makes its bytes new, so that no state ever comes back."""
-    return pointer.model_copy(update={"removing": removing, "updated_at": _now()})
-
-
-def _now() -> datetime:
-    return datetime.now(UTC)
+    return pointer and (pointer.live, pointer.previous, pointer.canary, pointer.canary_share)

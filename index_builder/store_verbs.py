@@ -1,4 +1,4 @@
-"""The verbs over a store that exists: list, swap, roll back, verify, publish and prune its galleries."""
+"""The verbs over a store that exists: list, swap, try, roll back, verify, publish and prune its galleries."""
 
 from __future__ import annotations
 
@@ -66,6 +66,31 @@ def rollback(options: argparse.Namespace) -> None:
     out.print(f"gallery {pointer.live.gallery} is live again in {options.store}; before it: {before}")
 
 
+def canary(options: argparse.Namespace) -> None:
+    """Let a share of the replicas answer from a published gallery, if it passes the gate; again: another share."""
+    gate = gate_of(options)
+    pointer = existing_store(options).canary(options.version, share=options.share, gate=gate)
+    print_forced(pointer)
+    out.print(
+        f"gallery {options.version} is on trial in {options.store}: about {pointer.canary_share:.0%} of the replicas "
+        f"answer from it, the others from {pointer.live.gallery}; end it with `promote` or `drop`"
+    )
+
+
+def promote(options: argparse.Namespace) -> None:
+    """Make the gallery on trial the live one of all replicas."""
+    pointer = existing_store(options).promote(expected=options.expected)
+    before = pointer.previous.gallery if pointer.previous else "none"
+    print_forced(pointer)
+    out.print(f"gallery {pointer.live.gallery} is live in {options.store}; before it: {before}")
+
+
+def drop(options: argparse.Namespace) -> None:
+    """End the trial of a gallery: all replicas answer from the live one."""
+    pointer = existing_store(options).drop()
+    out.print(f"no gallery is on trial in {options.store} any more; live: {pointer.live.gallery}")
+
+
 def verify(options: argparse.Namespace) -> None:
     """Read every file of a gallery (default: the live one) from the store, check it, and open the gallery."""
     store = existing_store(options)
@@ -104,7 +129,7 @@ def publish(options: argparse.Namespace) -> None:
 
 
 def prune(options: argparse.Namespace) -> None:
-    """Remove old galleries; the live one, the one before it and the --keep newest others stay."""
+    """Remove old galleries; the live one, the one before it, one on trial and the --keep newest others stay."""
     store = existing_store(options)
     removed = store.prune(keep=options.keep, dry_run=options.dry_run)
     for version in removed:
@@ -136,12 +161,15 @@ def print_manifest(manifest: Manifest) -> None:
 
 
 def print_forced(pointer: LivePointer | None) -> None:
-    """Say so where the live gallery did not pass the gate."""
-    if pointer is not None and (forced := pointer.forced):
-        out.print(
-            f"[yellow]gallery {pointer.live.gallery} did not pass the gate ({'; '.join(forced.failed)}) and was forced "
-            f"by {forced.by} at {forced.at:%Y-%m-%d %H:%M} UTC: {forced.reason}[/yellow]"
-        )
+    """Say so where the live gallery, or the one on trial, did not pass the gate."""
+    if pointer is None:
+        return
+    for pair, forced in ((pointer.live, pointer.forced), (pointer.canary, pointer.forced_canary)):
+        if pair is not None and forced is not None:
+            out.print(
+                f"[yellow]gallery {pair.gallery} did not pass the gate ({'; '.join(forced.failed)}) and was forced "
+                f"by {forced.by} at {forced.at:%Y-%m-%d %H:%M} UTC: {forced.reason}[/yellow]"
+            )
 
 
 def add_verbs(verbs: Verbs[argparse.ArgumentParser]) -> None:
@@ -150,11 +178,14 @@ def add_verbs(verbs: Verbs[argparse.ArgumentParser]) -> None:
     one = verb(verbs, "swap", swap)
     one.add_argument("version")
     one.add_argument("--expected", help="refuse unless this version is live now")
-    add_gate(one)
-    one.add_argument(
-        "--min-recall", type=float, default=MIN_RECALL, help=f"recall@10 it must have (default {MIN_RECALL:g})"
-    )
+    _add_whole_gate(one)
     verb(verbs, "rollback", rollback)
+    one = verb(verbs, "canary", canary)
+    one.add_argument("version")
+    one.add_argument("--share", type=float, required=True, help="of the replicas, above 0 and up to 1")
+    _add_whole_gate(one)
+    verb(verbs, "promote", promote).add_argument("--expected", help="refuse unless this version is live now")
+    verb(verbs, "drop", drop)
     verb(verbs, "verify", verify).add_argument("--version", help="default: the live one")
     one = verb(verbs, "publish", publish)
     one.add_argument("--version", required=True, help="the gallery to copy")
@@ -197,6 +228,23 @@ def verb(
     return parser
 
 
+def _add_whole_gate(parser: argparse.ArgumentParser) -> None:
+    add_gate(parser)
+    parser.add_argument(
+        "--min-recall", type=float, default=MIN_RECALL, help=f"recall@10 it must have (default {MIN_RECALL:g})"
+    )
+
+
+def _state(live: LivePointer | None, version: str) -> str:
+    if live is None:
+        return ""
+    if live.canary is not None and live.canary.gallery == version:
+        return f"trial {live.canary_share:.0%}"
+    if live.live.gallery == version:
+        return "live"
+    return "prev" if live.previous and live.previous.gallery == version else ""
+
+
 def existing_store(options: argparse.Namespace) -> Store:
     """The store that the options name; `NotFoundError` when nothing is there."""
     store = open_store(options.store, endpoint_url=options.endpoint_url, cache=options.cache)
@@ -204,9 +252,3 @@ def existing_store(options: argparse.Namespace) -> Store:
         what = "nothing is there" if options.store.startswith("s3://") else "there is no such folder"
         raise NotFoundError(f"no store at {options.store}: {what}; make it with `index_builder build`")
     return store
-
-
-def _state(live: LivePointer | None, version: str) -> str:
-    if live is not None and live.live.gallery == version:
-        return "live"
-    return "prev" if live is not None and live.previous and live.previous.gallery == version else ""

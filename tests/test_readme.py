@@ -56,6 +56,17 @@ def test_make_demo_prints_the_hits_of_a_camera_photo_and_the_page(checkout: Path
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(600)
+def test_keep_it_fresh(checkout: Path):
+    (block,) = [block for block in BLOCKS if "rollback" in block]
+    printed = shell(block, checkout, timeout_s=600)
+    assert "gallery autumn is live in store" in printed
+    assert re.search(r"gallery \d{8}-\d{6} is live again in store; before it: autumn", printed)
+    assert re.search(r"2 products with 2 pictures added or changed, 1 deleted, 0 rows skipped", printed)
+    assert re.search(r"1,200 reused|reused", printed)
+
+
+@pytest.mark.slow
 @pytest.mark.shared
 @pytest.mark.timeout(900)
 @pytest.mark.skipif(not (ROOT.parent / "shared").exists(), reason="the real photos and weights are not in ../shared")

@@ -128,10 +128,7 @@ def shop(tmp_path_factory: pytest.TempPathFactory) -> Shop:
         if number != NO_TEXT:
             row |= {"title": f"Shiny {kind} in {color}", "category_path": f"Shop > {kind}", "description": f"A {kind}."}
         rows.append(row)
-    with (folder / "catalog.csv").open("w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, COLUMNS)
-        writer.writeheader()
-        writer.writerows(rows)
+    write_catalog(folder / "catalog.csv", rows)
     return Shop(folder / "catalog.csv", rows)
 
 
@@ -179,6 +176,44 @@ def service_url(store: LocalStore, tiny_triton: LocalTriton, tmp_path_factory: p
 def client(service_url: str) -> Iterator[httpx.Client]:
     with httpx.Client(base_url=service_url, timeout=30) as client:
         yield client
+
+
+@dataclass(frozen=True)
+class Two:
+    """A store with the galleries blue (live) and green of the same pictures, whose product ids tell them apart."""
+
+    store: LocalStore
+    oracles: dict[str, Oracle]
+
+
+@pytest.fixture(scope="session")
+def both_galleries(
+    shop: Shop, words: WordModel, networks: OnnxRuntimeNetworks, tmp_path_factory: pytest.TempPathFactory
+) -> dict[str, tuple[Path, list[str]]]:
+    """Blue and green, built once: their folders, and the product of each row."""
+    store = LocalStore(tmp_path_factory.mktemp("both"))
+    rows = [{**row, "product_id": f"g-{row['product_id']}"} for row in reversed(shop.rows)]
+    green = shop.catalog.with_name("green.csv")
+    write_catalog(green, rows)
+    shops = {"blue": shop, "green": Shop(green, rows)}
+    for version, one in shops.items():
+        build_gallery(one.catalog, networks, words, store=store, version=version, default_weight=DEFAULT_WEIGHT)
+    return {version: (store.gallery(version), one.ids) for version, one in shops.items()}
+
+
+@pytest.fixture(scope="module")
+def two(
+    both_galleries: dict[str, tuple[Path, list[str]]],
+    networks: OnnxRuntimeNetworks,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Two:
+    """A store of the module's own."""
+    store = LocalStore(tmp_path_factory.mktemp("two") / "store")
+    for version, (folder, _) in both_galleries.items():
+        store.publish(folder, version)
+    store.swap("blue")
+    oracles = {v: Oracle(networks, Gallery.open(folder), ids) for v, (folder, ids) in both_galleries.items()}
+    return Two(store, oracles)
 
 
 @dataclass(frozen=True)
@@ -302,6 +337,13 @@ def wait_until_ready(service: Serve) -> None:
         return service.status() == 200
 
     wait_until(ready, deadline_s=60)
+
+
+def write_catalog(path: Path, rows: list[dict[str, str]]) -> None:
+    with path.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, COLUMNS)
+        writer.writeheader()
+        writer.writerows(rows)
 
 
 def free_port() -> int:

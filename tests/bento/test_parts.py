@@ -14,9 +14,9 @@ from bento.memory import QueryMemory, Remembered
 from bento.owner import MAX_BATCH, GalleryOwner, Query
 from bento.settings import from_environment
 from catalog.errors import MalformedError, NotFoundError, OutOfRangeError
-from index_builder.gallery import Gallery
 from index_builder.store import LocalStore
 from tests.bento.conftest import Oracle
+from tests.bento.galleries import living
 
 
 def test_settings_come_from_variables_and_flags_win() -> None:
@@ -50,20 +50,20 @@ def test_queries_are_kept_for_a_while_and_the_oldest_make_room(monkeypatch: pyte
     ids = [memory.add(kept) for _ in range(4)]
     assert len(set(ids)) == 4
     with pytest.raises(NotFoundError):
-        memory.get(ids[0], gallery_version="v1")
-    assert memory.get(ids[1], gallery_version="v1") is kept
+        memory.get(ids[0], space="v1")
+    assert memory.get(ids[1], space="v1") is kept
     with pytest.raises(NotFoundError):  # vectors of one gallery mean nothing in another
-        memory.get(ids[2], gallery_version="v2")
+        memory.get(ids[2], space="v2")
     now += 59
-    assert memory.get(ids[3], gallery_version="v1") is kept
+    assert memory.get(ids[3], space="v1") is kept
     now += 2
     with pytest.raises(NotFoundError):
-        memory.get(ids[3], gallery_version="v1")
+        memory.get(ids[3], space="v1")
 
 
 def test_the_owner_answers_each_its_own_and_a_bad_one_harms_nobody(store: LocalStore, oracle: Oracle) -> None:
     images, texts = oracle.parts
-    owner = GalleryOwner(Gallery.open(store.gallery("v1")))
+    owner = GalleryOwner(living(store.gallery("v1")))
 
     def query(row: int, **changes: Any) -> Query:
         text = None if row % 3 == 0 or np.isnan(texts[row]).any() else texts[row].astype(np.float32)
@@ -94,7 +94,7 @@ def test_the_owner_answers_each_its_own_and_a_bad_one_harms_nobody(store: LocalS
 
 
 def test_a_client_that_left_is_no_trouble(store: LocalStore, oracle: Oracle) -> None:
-    owner = GalleryOwner(Gallery.open(store.gallery("v1")))
+    owner = GalleryOwner(living(store.gallery("v1")))
     query = Query(oracle.parts[0][0].astype(np.float32), None, 0.0, 3)
 
     async def leave() -> int:

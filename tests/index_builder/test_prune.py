@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import urllib.request
+from dataclasses import dataclass
 from pathlib import Path
 
 import boto3
@@ -11,7 +12,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from catalog.errors import NotFoundError, OutOfRangeError
+from catalog.errors import NotFoundError, OutOfRangeError, ShopcamError
 from index_builder.errors import ConflictError
 from index_builder.gallery import Gallery
 from index_builder.manifest import LivePointer
@@ -149,6 +150,8 @@ steps = st.lists(
     st.one_of(
         st.tuples(st.just("swap"), st.sampled_from(VERSIONS[:3])),
         st.tuples(st.just("rollback"), st.none()),
+        st.tuples(st.just("canary"), st.sampled_from(VERSIONS[:3])),
+        st.tuples(st.sampled_from(("promote", "drop")), st.none()),
         st.tuples(st.just("prune"), st.integers(0, 2)),
     ),
     max_size=6,
@@ -163,7 +166,7 @@ def relaxed(max_examples: int) -> settings:
 
 @pytest.mark.parametrize("new_store", ["folder"], indirect=True)
 @given(steps=steps)
-@relaxed(max_examples=15)
+@relaxed(max_examples=25)
 def test_whatever_is_done_live_and_previous_can_be_opened(new_store, steps):
     do(steps, new_store)
 
@@ -175,32 +178,71 @@ def test_whatever_is_done_live_and_previous_can_be_opened_in_s3(new_store, steps
     do(steps, new_store)
 
 
+@dataclass
+class Names:
+    """What the steps mean: the oracle of the pointer."""
+
+    live: str | None = None
+    previous: str | None = None
+    canary: str | None = None
+
+    def refusal(self, verb: str, what: object) -> type[ShopcamError] | None:
+        """How a step must be refused; a version that was removed is a matter of its own."""
+        another = self.canary not in (None, what)
+        rules = [
+            (verb == "swap" and what != self.live and self.canary is not None, ConflictError),
+            (verb == "rollback" and self.previous is None, NotFoundError),
+            (verb in ("canary", "prune") and self.live is None, NotFoundError),
+            (verb == "canary" and what == self.live, OutOfRangeError),
+            (verb == "canary" and another, ConflictError),
+            (verb in ("promote", "drop") and self.canary is None, NotFoundError),
+        ]
+        return next((error for holds, error in rules if holds), None)
+
+    def take(self, verb: str, what: object) -> None:
+        live, previous, canary = self.live, self.previous, self.canary
+        if verb == "swap" and what != live:
+            self.live, self.previous = str(what), live
+        elif verb == "rollback":
+            self.live, self.previous, self.canary = previous, live, None
+        elif verb == "canary":
+            self.canary = str(what)
+        elif verb == "promote":
+            self.live, self.previous, self.canary = canary, live, None
+        elif verb == "drop":
+            self.canary = None
+
+
 def do(steps: list[tuple[str, object]], new_store) -> None:
     """Take the steps, and compare the pointer with what they mean after each of them."""
     store = new_store(VERSIONS[:3])
-    live = previous = None
+    names = Names()
+    verbs = {
+        "swap": store.swap,
+        "canary": lambda version: store.canary(version, share=0.5),
+        "prune": lambda keep: store.prune(keep=keep),
+        "rollback": lambda _: store.rollback(),
+        "promote": lambda _: store.promote(),
+        "drop": lambda _: store.drop(),
+    }
     for verb, what in steps:
-        try:
-            if verb == "swap":
-                store.swap(what)
-                if what != live:
-                    live, previous = what, live
-            elif verb == "rollback":
-                store.rollback()
-                live, previous = previous, live
-            else:
-                store.prune(keep=what)
-        except NotFoundError:
-            assert (verb, live) == ("prune", None) or (verb, previous) == ("rollback", None) or verb == "swap"
+        expected = names.refusal(verb, what)
+        if expected is None and isinstance(what, str) and what not in store.versions():
+            expected = NotFoundError
+        if expected is None:
+            verbs[verb](what)
+            names.take(verb, what)
+        else:
+            with pytest.raises(expected):
+                verbs[verb](what)
         pointer = store.live()
-        pairs = (
-            (None, None) if pointer is None else (pointer.live.gallery, pointer.previous and pointer.previous.gallery)
-        )
-        assert pairs == (live, previous)
-        for version in filter(None, pairs):
+        pairs = (pointer.live, pointer.previous, pointer.canary) if pointer else (None, None, None)
+        got = tuple(pair and pair.gallery for pair in pairs)
+        assert got == (names.live, names.previous, names.canary)
+        for version in filter(None, got):
             assert version in store.versions()
             store.check(version)
-    for version in filter(None, (live, previous)):
+    for version in filter(None, (names.live, names.previous, names.canary)):
         Gallery.open(store.fetch(version)).close()
 
 
