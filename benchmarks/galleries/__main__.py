@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from benchmarks.galleries.table import merge
-from benchmarks.results import Row
+from benchmarks.results import Row, publish
 from catalog.terminal import run_main
 
 MILLION = 1_000_000
@@ -34,8 +34,24 @@ def main(argv: list[str]) -> None:
             "--count", type=_counts, default=None, help="products, such as 100000,1000000 (default: the table's)"
         )
         one.set_defaults(run=run)
+    one = verbs.add_parser("faults", help="the faults that galleries survive, each by the tests that cause it")
+    one.set_defaults(run=None)
     given = parser.parse_args(argv)
-    merge(given.run(given))
+    if given.run is None:
+        _faults()
+    else:
+        merge(given.run(given))
+
+
+def _faults() -> None:
+    from benchmarks.galleries.faults import NAME, fault_rows
+
+    publish(
+        NAME,
+        fault_rows(),
+        title="Faults that galleries survive: failed cases of the tests that cause each",
+        command="python -m benchmarks.galleries faults",
+    )
 
 
 def _build(given: argparse.Namespace) -> list[Row]:

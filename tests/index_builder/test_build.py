@@ -112,6 +112,15 @@ def test_a_bad_picture_is_listed_and_skipped(shop, networks, words, store, how):
     assert hits.rows[:, 0].tolist() == list(range(24))
 
 
+def test_a_picture_bomb_is_a_bad_row(shop, networks, words, store):
+    """50 KB on disk, 400 million pixels in memory: refused by its header."""
+    Image.new("1", (20_000, 20_000)).save(shop.catalog.parent / "2.png")
+    manifest = build_gallery(shop.catalog, networks, words, store=store, version="bomb", max_bad_rows=0.1)
+    assert manifest.catalog["rows_skipped"] == 1
+    (line,) = (store.gallery("bomb") / "rejected.jsonl").read_text().splitlines()
+    assert "400,000,000 pixels" in json.loads(line)["reason"]
+
+
 @pytest.mark.parametrize("how", ["missing", "truncated", "text"])
 def test_too_many_bad_pictures_publish_nothing(shop, networks, words, store, how):
     spoil(shop, 4, how=how)
