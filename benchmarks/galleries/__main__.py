@@ -35,12 +35,20 @@ def main(argv: list[str]) -> None:
         )
         one.set_defaults(run=run)
     one = verbs.add_parser("faults", help="the faults that galleries survive, each by the tests that cause it")
-    one.set_defaults(run=None)
+    one.set_defaults(publish=_faults)
+    one = verbs.add_parser("scaling", help="galleries of 1 M to 1 B products, on paper")
+    one.set_defaults(publish=_scaling)
     given = parser.parse_args(argv)
-    if given.run is None:
-        _faults()
+    if hasattr(given, "publish"):
+        given.publish()
     else:
         merge(given.run(given))
+
+
+def _scaling() -> None:
+    from benchmarks.galleries.paper import print_scaling
+
+    print_scaling()
 
 
 def _faults() -> None:
