@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from benchmarks.galleries import ready
+from benchmarks.galleries import ready, search_table
 from benchmarks.galleries.build_table import build_rows, rows_of
 from benchmarks.galleries.building import BuiltIndex, IndexSpec, parts_of
 from benchmarks.galleries.measured import taken
@@ -145,3 +145,17 @@ def test_rows_of_other_verbs_stay(tmp_path: Path):
     merge([Row("b", 3.0, "", Target(">=", 1)), Row("c", 4.0, note="new")], folder=tmp_path)
     rows = json.loads((tmp_path / "galleries.json").read_text())["rows"]
     assert [(row["name"], row["value"], row["ok"]) for row in rows] == [("a", 1, True), ("b", 3, True), ("c", 4, None)]
+
+
+def test_queries_a_second_are_compared_at_equal_recall(source: Source, points: Path, monkeypatch, tmp_path: Path):
+    monkeypatch.setattr(search_table, "FOLDER", tmp_path)
+    monkeypatch.setattr(search_table, "drawn", lambda *_: points)
+    monkeypatch.setattr(search_table, "QUERIES", 40)
+    rows = {row.name.partition(",")[0]: row for row in search_table.search_rows(source, COUNT, dtypes=("f32",))}
+    memory = rows["index memory over that one's"]
+    assert memory.value <= 0.5  # the recipe was chosen for it
+    assert memory.ok
+    sides = [rows[name] for name in ("shopcam", "hnswlib float32", "usearch float32")]
+    assert all(row.value > 0 and float(row.note.split("recall@10 ")[1][:5]) >= 0.95 for row in sides)
+    ratio = next(row for name, row in rows.items() if name.startswith("queries per second over the better"))
+    assert ratio.value > 0
