@@ -110,7 +110,8 @@ def _rank_table(
     weight: float,
 ) -> list[Ranked]:
     """Rank rows [B, C] for queries [B, D_I] and [B, D_T]."""
-    vectors = np.asarray(parts.vectors)[rows.ravel()].astype(np.float64).reshape(*rows.shape, -1)
+    vectors = np.asarray(parts.vectors)[rows.ravel()].astype(np.float64)
+    vectors = vectors.reshape(*rows.shape, vectors.shape[1])
     # einsum adds each row up by itself; a matrix product may give equal rows unequal last digits.
     image_scores = np.einsum("bcd,bd->bc", vectors[:, :, : parts.image_dim], images)
     text_scores = np.full(rows.shape, np.nan)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -10,6 +11,12 @@ import pytest
 
 from export.local_triton import LocalTriton
 from tests.tiny_repository import make_tiny_repository
+
+
+def pytest_configure() -> None:
+    """Tests press Ctrl-C: a shell that runs the suite in the background has what it starts ignore that."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -57,3 +57,5 @@ def test_equal_rows_keep_their_order(parts, queries):
     assert ranked.rows.tolist() == [7, 8]
     assert ranked.scores[0] == ranked.scores[1]
     assert rank_all(parts, [], queries[0][:0], queries[1][:0], weight=1.0) == []
+    (nothing,) = rank_all(parts, [np.zeros(0, np.int64)], queries[0][:1], queries[1][:1], weight=1.0)
+    assert nothing.rows.shape == nothing.scores.shape == (0,)
