@@ -8,7 +8,7 @@ live.gallery.search(...)    # never waits for a refresh; take the reader once a 
 from __future__ import annotations
 
 import threading
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from catalog.errors import ShopcamError
 from index_builder.batch import Batch
@@ -63,9 +63,10 @@ class LiveGallery:
         Raises nothing of the journal's: where that is damaged or not reached, the last state stays and says why. A
         batch of other networks is skipped, since a gallery of those may be on its way.
         """
-        if not isinstance(self._gallery, Gallery):
-            return self._state
         with self._lock:
+            if not isinstance(self._gallery, Gallery):
+                self._state = replace(self._state, reason=self._left_out())
+                return self._state
             sequence, reason, misfits = self._state.sequence, None, list(self._state.misfits)
             applied, skipped, waiting = self._state.applied, self._state.skipped, list[Batch]()
             try:
@@ -98,6 +99,16 @@ class LiveGallery:
         """Let go of the gallery; readers that were taken before are let go of by those who took them."""
         with self._lock:
             self._gallery.close()
+
+    def _left_out(self) -> str | None:
+        """Why changes are not here, of a gallery that takes none in; None while there are none."""
+        try:
+            waiting = len(self._journal.sequences(after=self._state.sequence))
+        except ShopcamError as error:
+            return str(error)
+        if not waiting:
+            return None
+        return f"{waiting} batches of changes wait for the next build, since this gallery's rows lie on Milvus"
 
     def _apply(self, batches: list[Batch]) -> list[Batch]:
         if batches and isinstance(self._gallery, Gallery):

@@ -19,6 +19,7 @@ from index_builder.errors import ConflictError, GalleryError, GateError
 from index_builder.gallery import Gallery
 from index_builder.gate import Canary, QualityGate
 from index_builder.integrity import read_manifest
+from index_builder.live_gallery import LiveGallery
 from index_builder.milvus_publish import MilvusTarget, to_milvus
 from index_builder.milvus_rows import SourceRows
 from index_builder.milvus_schema import MilvusIndex, index_of, rows_of, schema_of
@@ -28,6 +29,7 @@ from index_builder.milvus_verb import publish_to_milvus
 from index_builder.opening import open_gallery
 from index_builder.store import LocalStore
 from tests.index_builder.milvus_folders import draw_folder, draw_queries
+from tests.index_builder.test_journal import delete
 
 pytest.importorskip("pymilvus", reason="pymilvus is not installed")
 MilvusLite = pytest.importorskip("milvus_lite.db", reason="milvus-lite is not installed").MilvusLite
@@ -279,3 +281,15 @@ def test_a_folder_belongs_to_one_process(tmp_path, address):
 def test_manifests_of_galleries_in_files_are_what_they_were(tmp_path):
     written = (draw_folder(tmp_path / "drawn", count=3) / "manifest.json").read_text()
     assert "milvus" not in written
+
+
+def test_changes_that_it_does_not_take_in_are_told(store):
+    live = LiveGallery(open_gallery(store.gallery("m-one")), store.journal())
+    try:
+        assert live.refresh().reason is None
+        store.journal().append(delete("p1"))
+        assert live.refresh().reason == (
+            "1 batches of changes wait for the next build, since this gallery's rows lie on Milvus"
+        )
+    finally:
+        live.close()
