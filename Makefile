@@ -80,12 +80,13 @@ check: .venv/.dev ## ruff, mypy, import-linter
 	@$(PY) -m mypy
 	@.venv/bin/lint-imports
 
-bench: .venv/.dev .venv-triton/.ready ## the tables under benchmarks/results/ (about two hours from nothing)
+bench: .venv/.dev .venv-triton/.ready ## the tables under benchmarks/results/ (hours from nothing: graphs of a million products of other libraries alone take one)
 	@$(PY) -m benchmarks.quality sample
 	@$(PY) -m benchmarks.quality weight
 	@$(PY) -m benchmarks.quality grocery
 	@$(PY) -m benchmarks.quality main
 	@$(PY) -m benchmarks.serving throughput
+	@for verb in embed memory build search open swap faults; do $(PY) -m benchmarks.galleries $$verb || exit; done
 
 loadtest: .venv/.dev ## Locust against a running service (make serve)
 	@$(PY) -m loadtests report --url http://127.0.0.1:$(SHOPCAM_PORT) --photos $(SHOP)/photos

@@ -19,7 +19,7 @@ from index_builder.build import REJECTED_FILE, Built, run_build
 from index_builder.build_arguments import add_arguments, run_options_of, settings_of
 from index_builder.catalog_source import CatalogFile
 from index_builder.engines import Engine, EngineKind
-from index_builder.local_engine import LocalEngine
+from index_builder.local_engine import LocalEngine, runners_for
 from index_builder.manifest import TextVector
 from index_builder.merge import ChangedCatalog
 from index_builder.milvus_verb import Backend, send_version, target_of
@@ -27,7 +27,6 @@ from index_builder.report import write_report
 from index_builder.store import LocalStore, Store, open_store
 from index_builder.store_verbs import Verbs, add_gate, gate_of, out, print_forced, print_manifest, verb
 
-MAX_RUNNERS = 8  # sessions' batches in memory at a time
 TRITON_RUNNERS = 4  # requests on their way, so that the server never waits
 TRITON_TIMEOUT_S = 120.0
 REPORTS = "reports"
@@ -71,7 +70,7 @@ def build(options: argparse.Namespace) -> None:
 
 @contextlib.contextmanager
 def _networks(options: argparse.Namespace) -> Iterator[PhotoNetworks]:
-    networks = _open_networks(options.repository, triton_url=options.triton_url, threads=_threads_each(options))
+    networks = _open_networks(options.repository, triton_url=options.triton_url, threads=_runners(options)[1])
     try:
         yield networks
     finally:
@@ -99,24 +98,18 @@ def _engine(options: argparse.Namespace, networks: PhotoNetworks) -> Iterator[En
 
 def _open_engine(options: argparse.Namespace, networks: PhotoNetworks) -> Engine:
     if options.engine is EngineKind.LOCAL:
-        return LocalEngine(networks, runners=TRITON_RUNNERS if options.triton_url else _runners(options))
+        return LocalEngine(networks, runners=TRITON_RUNNERS if options.triton_url else _runners(options)[0])
     from index_builder.ray_engine import RayEngine  # late: an extra that only large shops need
 
     one = partial(_open_networks, options.repository.resolve(), triton_url=options.triton_url, threads=1)
     return RayEngine(one, spaces=dict(networks.info.spaces), address=options.ray_address)
 
 
-def _runners(options: argparse.Namespace) -> int:
-    """How many batches run at a time: on one core each they take less time than one after the other on all cores."""
-    cores = len(os.sched_getaffinity(0)) if options.threads is None else options.threads
-    return min(cores, MAX_RUNNERS)
-
-
-def _threads_each(options: argparse.Namespace) -> int:
+def _runners(options: argparse.Namespace) -> tuple[int, int]:
+    """Batches at a time and the cores of each."""
     if options.threads is not None and options.threads < 1:
         raise OutOfRangeError(f"threads is {options.threads}, at least 1 is needed")
-    cores = len(os.sched_getaffinity(0)) if options.threads is None else options.threads
-    return max(1, cores // _runners(options))
+    return runners_for(len(os.sched_getaffinity(0)) if options.threads is None else options.threads)
 
 
 def _report(options: argparse.Namespace, store: Store, built: Built) -> None:

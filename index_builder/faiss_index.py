@@ -24,10 +24,11 @@ from index_builder.recipes import EF_SEARCH, TRAINING_ROWS
 
 __all__ = [
     "Parameters",
+    "RowFinder",
     "Rows",
     "faiss",
     "filtered_parameters",
-    "find_rows",
+    "inner_products",
     "is_exact",
     "make_index",
     "read_index",
@@ -114,34 +115,71 @@ def is_exact(index: Any) -> bool:
     return isinstance(faiss.downcast_index(index), faiss.IndexFlat)
 
 
-def find_rows(
-    index: Any,
-    queries: NDArray[np.float32],
-    *,
-    count: int,
-    parameters: Parameters,
-    threads: int,
-    allowed: NDArray[np.bool_] | None = None,
-    prepared: Any = None,
-) -> list[NDArray[np.int64]]:
-    """Return up to `count` candidate rows for each query [B, D]; missing neighbors are left out.
+class RowFinder:
+    """Lists candidate rows of one index. The caller makes sure that one thread at a time searches."""
 
-    Only rows that are `allowed` [N] are listed (None: all). The caller makes sure that one thread at a time searches,
-    and may keep `prepared`, which is `search_parameters` of the same count without `allowed`: making it takes longer
-    than a small search. Raises `OutOfRangeError` for a wrong dimension, and for `allowed` on an index that cannot leave
-    rows out.
+    def __init__(self, index: Any, *, image_dim: int | None = None) -> None:
+        """`image_dim` is where a matrix before the index may be split in two, since each part has its own."""
+        self._index = index
+        self._below, self._matrices = _without_matrix(index, index.d if image_dim is None else image_dim)
+        self._prepared: dict[tuple[Any, ...], Any] = {}
+
+    def find(
+        self,
+        queries: NDArray[np.float32],
+        *,
+        count: int,
+        parameters: Parameters,
+        threads: int,
+        allowed: NDArray[np.bool_] | None = None,
+    ) -> list[NDArray[np.int64]]:
+        """Return up to `count` candidate rows for each query [B, D]; missing neighbors are left out.
+
+        Only rows that are `allowed` [N] are listed (None: all). Raises `OutOfRangeError` for a wrong dimension, and for
+        `allowed` on an index that cannot leave rows out.
+        """
+        if queries.dtype != np.float32 or queries.ndim != 2 or queries.shape[1] != self._index.d:
+            raise OutOfRangeError(
+                f"queries are {queries.dtype} {list(queries.shape)}, the gallery expects float32 [B, {self._index.d}]"
+            )
+        faiss.omp_set_num_threads(threads)  # counts for the calling thread only, so it is said before every search
+        params = self._parameters(parameters, count, allowed)
+        if self._matrices:
+            queries = _mapped(queries, self._matrices)
+        _, rows = self._below.search(np.ascontiguousarray(queries), count, params=params)
+        if rows.size and rows.min() >= 0:
+            return list(rows)
+        return [found[found >= 0] for found in rows]
+
+    def _parameters(self, parameters: Parameters, count: int, allowed: NDArray[np.bool_] | None) -> Any:
+        if allowed is not None:
+            selector = _selector(self._index, allowed)
+            return search_parameters(self._below, parameters, count=count, selector=selector)
+        key = (count, *parameters.items())  # making it anew takes longer than a small search
+        if key not in self._prepared:
+            self._prepared[key] = search_parameters(self._below, parameters, count=count)
+        return self._prepared[key]
+
+
+def inner_products(
+    vectors: NDArray[np.float32], rows: NDArray[np.int64], queries: NDArray[np.float32]
+) -> NDArray[np.float32]:
+    """Return the inner products [B, C] of queries [B, D] with rows [B, C] of vectors [N, D], an array or mapped file.
+
+    Each is summed up by itself in one order: it is the same to the last digit whatever else is asked for. Rows must be
+    of these (`IndexError`), since FAISS reads memory without a look.
     """
-    if queries.dtype != np.float32 or queries.ndim != 2 or queries.shape[1] != index.d:
-        raise OutOfRangeError(
-            f"queries are {queries.dtype} {list(queries.shape)}, the gallery expects float32 [B, {index.d}]"
-        )
-    faiss.omp_set_num_threads(threads)  # counts for the calling thread only, so it is said before every search
-    selector = None if allowed is None else _selector(index, allowed)
-    params = prepared or search_parameters(index, parameters, count=count, selector=selector)
-    _, rows = index.search(np.ascontiguousarray(queries), count, params=params)
-    if rows.size and rows.min() >= 0:
-        return list(rows)
-    return [found[found >= 0] for found in rows]
+    if rows.size and not (rows.min() >= 0 and rows.max() < len(vectors)):
+        raise IndexError(f"rows {rows.min()} to {rows.max()} of {len(vectors)}")
+    found = np.empty(rows.shape, np.float32)
+    memory = np.ascontiguousarray(vectors)  # a copy only where it is not
+    numbers, asked = np.ascontiguousarray(rows, np.int64), np.ascontiguousarray(queries, np.float32)
+    if asked.shape != (len(rows), memory.shape[1]) or memory.dtype != np.float32:
+        raise TypeError(f"queries {asked.shape}, rows {rows.shape}, vectors {memory.dtype} {memory.shape}")
+    if rows.size:
+        pointers = (faiss.swig_ptr(array) for array in (found, asked, memory, numbers))
+        faiss.fvec_inner_products_by_idx(*pointers, memory.shape[1], *rows.shape)
+    return found
 
 
 def filtered_parameters(index: Any, parameters: Parameters, *, allowed: int) -> Parameters | None:
@@ -206,6 +244,36 @@ def _selector(index: Any, allowed: NDArray[np.bool_]) -> Any:
     if not _takes_selector(_innermost(index)):
         raise OutOfRangeError(f"an index of kind {type(_innermost(index)).__name__} cannot leave rows out")
     return faiss.IDSelectorBitmap(np.packbits(allowed, bitorder="little"))
+
+
+def _without_matrix(index: Any, image_dim: int) -> tuple[Any, list[NDArray[np.float32]]]:
+    """Return what an index without a bias multiplies queries with, and the index behind; nothing for any other.
+
+    The matrix comes in its parts [D_I, D_I'] and [D_T, D_T'] where all else is zero, as `part_transforms` makes it.
+    FAISS takes four times as long for the product, ten times for one query.
+    """
+    outer = faiss.downcast_index(index)
+    if not isinstance(outer, faiss.IndexPreTransform) or outer.chain.size() != 1:
+        return index, []
+    transform = faiss.downcast_VectorTransform(outer.chain.at(0))
+    if not isinstance(transform, faiss.LinearTransform) or transform.have_bias:
+        return index, []
+    matrix = faiss.vector_to_array(transform.A).reshape(transform.d_out, transform.d_in)
+    border = int(np.count_nonzero(matrix[:, :image_dim].any(axis=1)))
+    if matrix[:border, image_dim:].any() or matrix[border:, :image_dim].any():
+        border, image_dim = transform.d_out, transform.d_in
+    parts = [matrix[:border, :image_dim], matrix[border:, image_dim:]]
+    return faiss.downcast_index(outer.index), [np.ascontiguousarray(part.T) for part in parts]
+
+
+def _mapped(queries: NDArray[np.float32], matrices: list[NDArray[np.float32]]) -> NDArray[np.float32]:
+    """Return queries [B, D] times each part's matrix, side by side."""
+    mapped = np.empty((len(queries), sum(matrix.shape[1] for matrix in matrices)), np.float32)
+    read = written = 0
+    for matrix in matrices:
+        np.matmul(queries[:, read : read + matrix.shape[0]], matrix, out=mapped[:, written : written + matrix.shape[1]])
+        read, written = read + matrix.shape[0], written + matrix.shape[1]
+    return mapped
 
 
 def _innermost(index: Any) -> Any:

@@ -1,23 +1,22 @@
 """Stored parts and one query in, rows by their exact scores out: one hit a product, best first.
 
-Scores are computed in float64 from the unit parts of each row, so they do not depend on the default weight, the recipe,
-or the company a row is in.
+Scores are computed from the unit parts of each row, each by itself, so they do not depend on the default weight, the
+recipe, or the company a row is in.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from index_builder.fusion import scores
+from index_builder.faiss_index import inner_products
 
 TIE = 1e-5
 SCAN_BLOCK = 8192
-RANKED_AT_ONCE = 512  # rows whose vectors fit the processor's cache
+RANKED_AT_ONCE = 4096  # rows: as many as leave their queries in the processor's cache
 
 
 @dataclass(frozen=True)
@@ -54,7 +53,7 @@ class Parts:
 
 @dataclass(frozen=True)
 class Ranked:
-    """Rows of one query, best first, with float64 scores."""
+    """Rows of one query [C], best first, or of B queries [B, C]."""
 
     rows: NDArray[np.int64]
     scores: NDArray[np.float64]
@@ -63,7 +62,8 @@ class Ranked:
 
     def first(self, count: int) -> Ranked:
         """Return the best of them."""
-        return Ranked(self.rows[:count], self.scores[:count], self.image[:count], self.text[:count])
+        some = (..., slice(count))
+        return Ranked(self.rows[some], self.scores[some], self.image[some], self.text[some])
 
     def take(self, order: NDArray[np.int64]) -> Ranked:
         """Return some of them, in that order."""
@@ -77,7 +77,7 @@ def rank(
     parts: Parts, rows: NDArray[np.int64], image: NDArray[np.float64], text: NDArray[np.float64], *, weight: float
 ) -> Ranked:
     """Return the rows with their exact scores for one query (image [D_I] at unit length, text [D_T]), best first."""
-    return _rank_table(parts, rows[None], image[None], text[None], weight=weight)[0]
+    return split(rank_table(parts, rows[None], image[None], text[None], weight=weight))[0]
 
 
 def rank_all(
@@ -89,16 +89,33 @@ def rank_all(
     weight: float,
 ) -> list[Ranked]:
     """Return the rows of each of B lists as `rank` does, for queries [B, D_I] and [B, D_T]; equal lengths are quick."""
-    count = len(lists[0]) if lists else 0
-    if any(len(rows) != count for rows in lists):
-        each = zip(lists, images, texts, strict=True)
-        return [rank(parts, rows, image, text, weight=weight) for rows, image, text in each]
-    step = max(1, RANKED_AT_ONCE // max(count, 1))
-    ranked: list[Ranked] = []
-    for start in range(0, len(lists), step):
-        some = slice(start, start + step)
-        ranked += _rank_table(parts, np.stack(lists[some]), images[some], texts[some], weight=weight)
-    return ranked
+    if len({len(rows) for rows in lists}) == 1:
+        return split(rank_table(parts, np.stack(lists), images, texts, weight=weight))
+    each = zip(lists, images, texts, strict=True)
+    return [rank(parts, rows, image, text, weight=weight) for rows, image, text in each]
+
+
+def rank_table(
+    parts: Parts,
+    rows: NDArray[np.int64],
+    images: NDArray[np.float64],
+    texts: NDArray[np.float64],
+    *,
+    weight: float,
+) -> Ranked:
+    """Return rows [B, C] as `rank` does, each query's best first, for queries [B, D_I] and [B, D_T]."""
+    step = max(1, RANKED_AT_ONCE // max(rows.shape[1], 1))
+    if len(rows) <= step:
+        return _rank_table(parts, rows, images, texts, weight=weight)
+    some = (slice(start, start + step) for start in range(0, len(rows), step))
+    ranked = [_rank_table(parts, rows[one], images[one], texts[one], weight=weight) for one in some]
+    fields = ((one.rows, one.scores, one.image, one.text) for one in ranked)
+    return Ranked(*(np.concatenate(blocks) for blocks in zip(*fields, strict=True)))
+
+
+def split(table: Ranked) -> list[Ranked]:
+    """Return the rankings of B queries one by one."""
+    return [Ranked(*each) for each in zip(table.rows, table.scores, table.image, table.text, strict=True)]
 
 
 def _rank_table(
@@ -108,21 +125,29 @@ def _rank_table(
     texts: NDArray[np.float64],
     *,
     weight: float,
-) -> list[Ranked]:
-    """Rank rows [B, C] for queries [B, D_I] and [B, D_T]."""
-    vectors = np.asarray(parts.vectors)[rows.ravel()].astype(np.float64)
-    vectors = vectors.reshape(*rows.shape, vectors.shape[1])
-    # einsum adds each row up by itself; a matrix product may give equal rows unequal last digits.
-    image_scores = np.einsum("bcd,bd->bc", vectors[:, :, : parts.image_dim], images)
-    text_scores = np.full(rows.shape, np.nan)
-    asked: NDArray[np.bool_] = np.any(texts, axis=1)  # [B]
-    if asked.any():
-        usable = parts.has_text[rows] & asked[:, None]
-        text_scores = np.where(usable, np.einsum("bcd,bd->bc", vectors[:, :, parts.image_dim :], texts), np.nan)
-    combined = scores(image_scores, text_scores, weight=weight)
-    order = np.lexsort((rows, -combined), axis=-1)
-    sorted_ = (np.take_along_axis(each, order, axis=1) for each in (rows, combined, image_scores, text_scores))
-    return [Ranked(*each) for each in zip(*sorted_, strict=True)]
+) -> Ranked:
+    asked = texts.any(axis=1, keepdims=True)
+    image_scores, text_scores = _part_scores(parts, rows, images, texts if asked.any() else None)
+    combined = (image_scores + weight * text_scores) / (1 + weight)  # a row without text has a zero there
+    text_scores[~(parts.has_text[rows] & asked)] = np.nan
+    order = (np.arange(len(rows))[:, None], np.lexsort((rows, -combined), axis=-1))
+    return Ranked(rows[order], combined[order], image_scores[order], text_scores[order])
+
+
+def _part_scores(
+    parts: Parts,
+    rows: NDArray[np.int64],
+    images: NDArray[np.float64],
+    texts: NDArray[np.float64] | None,
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return the inner products [B, C] of both parts; without texts those are zero."""
+    queries = np.zeros((len(rows), 1 if texts is None else 2, parts.vectors.shape[1]), np.float32)
+    queries[:, 0, : parts.image_dim] = images
+    if texts is not None:
+        queries[:, 1, parts.image_dim :] = texts
+        rows = rows.repeat(2, axis=0)  # a row's second part is read while it is in the cache
+    found = inner_products(parts.vectors, rows, queries.reshape(len(rows), -1)).astype(np.float64)
+    return (found, np.zeros(rows.shape)) if texts is None else (found[::2], found[1::2])
 
 
 def best_of_products(ranked: Ranked, parts: Parts) -> Ranked:
@@ -142,7 +167,7 @@ def scan(
 ) -> Ranked:
     """Return the `top_k` best products for one query by looking at every one of `rows`, ascending (None: all).
 
-    float32 finds which rows can be among them, float64 ranks those.
+    A matrix product finds which rows can be among them, exact scores rank those.
     """
     rows = np.arange(len(parts.vectors)) if rows is None else rows
     query = (np.concatenate([image, weight * text]) / (1 + weight)).astype(np.float32)
@@ -160,13 +185,14 @@ def scan(
 
 def stack(found: list[Ranked], *, top_k: int) -> Hits:
     """Return the rankings of B queries, all of the same length K <= top_k, as one table; K = top_k where B is 0."""
+    if not found:
+        empty = np.zeros((0, top_k))
+        return hits_of(Ranked(empty.astype(np.int64), empty, empty, empty))
+    fields = ((one.rows, one.scores, one.image, one.text) for one in found)
+    return hits_of(Ranked(*(np.stack(rows) for rows in zip(*fields, strict=True))))
 
-    def table(arrays: list[NDArray[Any]], dtype: type) -> NDArray[Any]:
-        return np.stack(arrays).astype(dtype) if arrays else np.zeros((0, top_k), dtype)
 
-    return Hits(
-        rows=table([ranked.rows for ranked in found], np.int64),
-        scores=table([ranked.scores for ranked in found], np.float32),
-        image_scores=table([ranked.image for ranked in found], np.float32),
-        text_scores=table([ranked.text for ranked in found], np.float32),
-    )
+def hits_of(table: Ranked) -> Hits:
+    """Return the rankings of B queries [B, K] as hits."""
+    scores = (one.astype(np.float32) for one in (table.scores, table.image, table.text))
+    return Hits(table.rows, *scores)

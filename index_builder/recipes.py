@@ -16,6 +16,7 @@ from index_builder.part_transforms import split_factory
 AUTO = "auto"
 FLAT = "Flat"
 HNSW = "HNSW32"
+SMALL_HNSW = "HNSW16"
 FLAT_ROWS = 50_000  # up to here an exact scan is as quick as anything else on a request's scale
 GRAPH_ROWS = 2_000_000  # beyond, building a graph takes hours on a common machine
 CODED_ROWS = 10_000  # below, lists and codes have too little to learn from (FAISS wants 39 rows a centroid)
@@ -23,6 +24,8 @@ TRAINING_ROWS = 200_000
 ROWS_PER_LIST = 39
 LARGEST_FLAT_GPU_ROWS = 1_000_000
 IMAGE_OUT, TEXT_OUT = 256, 128  # word vectors of 110 are padded, so that sub-spaces of 8 align and number 48
+# What a graph is searched by: a graph over half of that takes half the time, and listing more candidates costs little.
+SMALL_IMAGE_OUT, SMALL_TEXT_OUT = 128, 64
 SUBSPACE = 8
 EF_SEARCH = 128
 
@@ -176,14 +179,15 @@ def _cpu_options(facts: Facts) -> list[Option]:
     image_out, text_out = _reduced(facts)
     smaller = image_out + text_out < facts.dim
     pca, found = f"PCA{image_out}+{text_out}", []
+    small = _reduced(facts, SMALL_IMAGE_OUT, SMALL_TEXT_OUT)
     if facts.count <= FLAT_ROWS:
         found += [Option(FLAT, 1.0)]
         found += [Option(f"{pca},{FLAT}", 0.96)] if smaller else []
         found += [Option("SQfp16", 0.999), Option("SQ8", 0.98)]
     if facts.count <= GRAPH_ROWS:
-        found += [Option(HNSW, 0.99)]
-        found += [Option(f"{pca},{HNSW}", 0.96)] if smaller else []
-        found += [Option(f"{HNSW}_SQ8", 0.98)]
+        found += [Option(f"PCA{small[0]}+{small[1]},{SMALL_HNSW}", 0.96)] if sum(small) < facts.dim else []
+        found += [Option(f"{pca},{HNSW}", 0.98)] if smaller else []
+        found += [Option(HNSW, 0.99), Option(f"{HNSW}_SQ8", 0.98)]
     if facts.count < CODED_ROWS:
         return found
     lists = _lists(facts.count)
@@ -206,10 +210,10 @@ def _gpu_options(facts: Facts) -> list[Option]:
     return found if facts.count <= LARGEST_FLAT_GPU_ROWS else [*found, Option(FLAT, 0.999)]
 
 
-def _reduced(facts: Facts) -> tuple[int, int]:
+def _reduced(facts: Facts, image_most: int = IMAGE_OUT, text_most: int = TEXT_OUT) -> tuple[int, int]:
     """Return the dims of the reduced parts: multiples of 8, so that no sub-space holds some of both."""
-    image_out = min(IMAGE_OUT, SUBSPACE * math.ceil(facts.image_dim / SUBSPACE))
-    return image_out, min(TEXT_OUT, 32 * math.ceil(facts.text_dim / 32))
+    image_out = min(image_most, SUBSPACE * math.ceil(facts.image_dim / SUBSPACE))
+    return image_out, min(text_most, 32 * math.ceil(facts.text_dim / 32))
 
 
 def _lists(count: int) -> str:

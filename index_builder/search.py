@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from catalog.errors import OutOfRangeError
-from index_builder.faiss_index import Parameters, filtered_parameters, find_rows, is_exact, search_parameters
+from index_builder.faiss_index import Parameters, RowFinder, filtered_parameters, is_exact
 from index_builder.fusion import check_weight, fuse_units, unit
 from index_builder.manifest import IndexRecipe
 from index_builder.ranking import (
@@ -24,9 +24,12 @@ from index_builder.ranking import (
     Parts,
     Ranked,
     best_of_products,
+    hits_of,
     rank,
     rank_all,
+    rank_table,
     scan,
+    split,
     stack,
 )
 
@@ -67,6 +70,19 @@ class _Choice:
         return None if self.dead is None else np.flatnonzero(~self.dead)
 
 
+@dataclass(frozen=True)
+class _Asked:
+    """Checked queries: parts [B, D_I] and [B, D_T], fused ones [B, D], and how many candidates to list first."""
+
+    images: NDArray[np.float64]
+    texts: NDArray[np.float64]
+    weight: float
+    fused: NDArray[np.float32]
+    choice: _Choice
+    top_k: int
+    count: int
+
+
 class Searcher:
     """An index and its parts. Searches of the index go one at a time; the re-ranking runs in the caller's thread."""
 
@@ -81,7 +97,7 @@ class Searcher:
         self._default_weight = default_weight
         self._threads = threads
         self._lock = threading.Lock()
-        self._prepared: dict[int, Any] = {}  # by the number of candidates; there are few
+        self._finder = RowFinder(index, image_dim=parts.image_dim)
         self._product, self._product_count = _numbered(parts.products)
         self._grouped = self._product_count < len(parts.products)
         self._dead: NDArray[np.bool_] | None = None
@@ -120,8 +136,9 @@ class Searcher:
         is not the cheapest way to the best of them (`faiss_index.filtered_parameters`), or lists too few, all of them
         are compared.
         """
-        ranked = self.ranked(image, text, weight=weight, top_k=top_k, candidates=candidates, allowed=allowed)
-        return stack(ranked, top_k=min(top_k, self.products))
+        asked = self._asked(image, text, weight=weight, top_k=top_k, candidates=candidates, allowed=allowed)
+        table = self._at_once(asked)
+        return stack(self._ranked(asked), top_k=asked.top_k) if table is None else hits_of(table)
 
     def ranked(
         self,
@@ -134,20 +151,49 @@ class Searcher:
         allowed: NDArray[np.bool_] | None = None,
     ) -> list[Ranked]:
         """Return the K best rows of each query; arguments and errors as `search`."""
+        asked = self._asked(image, text, weight=weight, top_k=top_k, candidates=candidates, allowed=allowed)
+        table = self._at_once(asked)
+        return self._ranked(asked) if table is None else split(table)
+
+    def _asked(
+        self,
+        image: NDArray[np.float32],
+        text: NDArray[np.float32] | None,
+        *,
+        weight: float,
+        top_k: int,
+        candidates: int | None,
+        allowed: NDArray[np.bool_] | None,
+    ) -> _Asked:
         check_weight(weight)
         images, texts = self.queries(image, text)
         if top_k < 1:
             raise OutOfRangeError(f"top_k is {top_k}, at least 1 is needed")
         choice = self._choice(allowed)
         top_k = min(top_k, choice.products)
+        fused = fuse_units(images, texts, weight=weight, default_weight=self._default_weight)
+        return _Asked(images, texts, weight, fused, choice, top_k, self._candidates(top_k, candidates, choice))
+
+    def _at_once(self, asked: _Asked) -> Ranked | None:
+        """Return the best rows of all queries as one table, None where a query needs a look of its own."""
+        alike = not (self._grouped or self._exact) and asked.choice.dead is None and asked.count >= asked.top_k > 0
+        if not alike or not len(asked.fused) or asked.choice.must_scan(asked.count):
+            return None
+        lists = self._find(asked.fused, asked.count, asked.choice)
+        if any(len(rows) != asked.count for rows in lists):
+            return None
+        table = rank_table(self._parts, np.stack(lists), asked.images, asked.texts, weight=asked.weight)
+        return table.first(asked.top_k)
+
+    def _ranked(self, asked: _Asked) -> list[Ranked]:
+        images, texts, weight, choice = asked.images, asked.texts, asked.weight, asked.choice
+        top_k, count = asked.top_k, asked.count
         if top_k == 0:
             return [NOTHING_RANKED] * len(images)
-        fused = fuse_units(images, texts, weight=weight, default_weight=self._default_weight)
         found: list[Ranked | None] = [None] * len(images)
-        count = self._candidates(top_k, candidates, choice)
         open_queries = list(range(len(images)))
         while open_queries and not choice.must_scan(count):
-            lists = self._find(fused[open_queries], count, choice)
+            lists = self._find(asked.fused[open_queries], count, choice)
             tables = rank_all(self._parts, lists, images[open_queries], texts[open_queries], weight=weight)
             for query, ranked in zip(open_queries, tables, strict=True):
                 found[query] = self._settle(ranked, count=count, top_k=top_k, limit=choice.listed)
@@ -184,16 +230,8 @@ class Searcher:
     def _find(self, queries: NDArray[np.float32], count: int, choice: _Choice) -> list[NDArray[np.int64]]:
         parameters = choice.parameters or {}
         with self._lock:
-            if choice.allowed is None and count not in self._prepared:
-                self._prepared[count] = search_parameters(self._index, parameters, count=count)
-            found = find_rows(
-                self._index,
-                queries,
-                count=count,
-                parameters=parameters,
-                threads=self._threads,
-                allowed=choice.allowed,
-                prepared=None if choice.allowed is not None else self._prepared[count],
+            found = self._finder.find(
+                queries, count=count, parameters=parameters, threads=self._threads, allowed=choice.allowed
             )
         return found if choice.dead is None else [rows[~choice.dead[rows]] for rows in found]
 

@@ -18,7 +18,7 @@ from index_builder.search import Parts, Searcher
 QUERIES = 200
 ENOUGH = 0.998  # a sweep stops here, or when two steps in a row gain next to nothing
 LEAST_GAIN = 0.001
-CANDIDATES = (16, 32, 64, 128, 256, 512)
+CANDIDATES = (16, 24, 32, 64, 128, 256, 512)
 REFINE_FACTORS = (1, 2, 4, 8, 16, 32)
 EF_SEARCH = (16, 32, 64, 128, 256, 512, 1024)
 QUANTIZER_EF_SEARCH = 64

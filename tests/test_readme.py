@@ -14,15 +14,18 @@ BLOCK = re.compile(r"^```sh\n(.*?)^```", re.MULTILINE | re.DOTALL)
 BLOCKS = BLOCK.findall((ROOT / "README.md").read_text())
 
 
-@pytest.fixture
-def checkout(tmp_path: Path) -> Path:
-    """The repository as a newcomer has it: nothing made yet but the environments, `shared` beside it."""
-    folder = tmp_path / "shopcam"
+@pytest.fixture(scope="module")
+def checkout(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The repository as a newcomer has it: nothing made yet but the environments, `shared` beside it.
+
+    One for all blocks: a reader's second block finds what the first one made.
+    """
+    folder = tmp_path_factory.mktemp("newcomer") / "shopcam"
     folder.mkdir()
     for entry in ROOT.iterdir():
         if entry.name not in MADE:
             (folder / entry.name).symlink_to(entry)
-    (tmp_path / "shared").symlink_to(ROOT.parent / "shared")
+    (folder.parent / "shared").symlink_to(ROOT.parent / "shared")
     return folder
 
 

@@ -16,6 +16,7 @@ from catalog.terminal import run_main
 MILLION = 1_000_000
 HUNDRED_THOUSAND = 100_000
 MEMORY_BYTES = 4 * 10**9
+STAGES = Path(".cache/benchmarks/stages")
 
 
 def main(argv: list[str]) -> None:
@@ -24,6 +25,8 @@ def main(argv: list[str]) -> None:
     verbs = parser.add_subparsers(required=True, metavar="VERB")
     for name, run, text in (
         ("build", _build, "an index of ready vectors within 4 GB: time, memory, recall"),
+        ("embed", _embed, "the embedding stage beside plain ONNX Runtime: photos a second"),
+        ("memory", _memory, "memory of the streaming stages over a small and a large catalog"),
         ("search", _search, "queries a second beside hnswlib and usearch at equal recall"),
         ("open", _open, "a gallery from nothing to its first answer"),
         ("swap", _swap, "a swap under 20 clients: failures, latency, memory"),
@@ -68,6 +71,24 @@ def _build(given: argparse.Namespace) -> list[Row]:
 
     source = grocery_source(given.shared)
     return _each(given.count or [MILLION], lambda count: build_rows(source, count, max_memory_bytes=MEMORY_BYTES))
+
+
+def _embed(given: argparse.Namespace) -> list[Row]:
+    from benchmarks.galleries.embed_table import PHOTOS, embed_rows
+    from benchmarks.grocery import prepare
+
+    shop = prepare(given.shared)
+    (count,) = given.count or [PHOTOS]
+    return embed_rows(shop.repository, shop.photos, folder=STAGES, count=count)
+
+
+def _memory(given: argparse.Namespace) -> list[Row]:
+    from benchmarks.galleries.embed_table import memory_rows
+    from benchmarks.sample import prepare
+
+    shop = prepare()
+    small, large = given.count or [50_000, 500_000]
+    return memory_rows(shop.repository, shop.photos, folder=STAGES, counts=(small, large))
 
 
 def _search(given: argparse.Namespace) -> list[Row]:

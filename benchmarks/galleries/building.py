@@ -53,12 +53,29 @@ class BuiltIndex:
 def built(spec: IndexSpec) -> BuiltIndex:
     """Return the index of a specification, built where the same one was not; NotReadyError when that fails."""
     record = Path(spec.out) / "built.json"
-    if not record.exists() or json.loads(record.read_text())["spec"] != asdict(spec):
+    if not _is_current(record, spec):
         command = [sys.executable, "-m", "benchmarks.galleries.building", json.dumps(asdict(spec))]
         if subprocess.run(command, check=False).returncode:
             raise NotReadyError(f"building the index of {spec.points} failed; see above")
     told: dict[str, Any] = json.loads(record.read_text())["built"]
     return BuiltIndex(**{**told, "recipe": IndexRecipe(**told["recipe"])})
+
+
+def factory_of(spec: IndexSpec) -> str:
+    """Return the factory string that a specification comes to now."""
+    return _recipe(spec, parts_of(Path(spec.points), spec.image_dim)).factory
+
+
+def _is_current(record: Path, spec: IndexSpec) -> bool:
+    if not record.exists():
+        return False
+    told = json.loads(record.read_text())
+    return bool(told["spec"] == asdict(spec) and told["built"]["recipe"]["factory"] == factory_of(spec))
+
+
+def _recipe(spec: IndexSpec, parts: Parts) -> IndexRecipe:
+    budget = Budget(spec.max_memory_bytes, spec.target_recall)
+    return choose_recipe(spec.recipe, Facts(len(parts.vectors), spec.image_dim, parts.text_dim, budget))
 
 
 def parts_of(points: Path, image_dim: int) -> Parts:
@@ -79,10 +96,8 @@ def _build(spec: IndexSpec) -> BuiltIndex:
     parts = parts_of(Path(spec.points), spec.image_dim)
     out = Path(spec.out)
     out.mkdir(parents=True, exist_ok=True)
-    budget = Budget(spec.max_memory_bytes, spec.target_recall)
     with taken() as cost:
-        facts = Facts(len(parts.vectors), spec.image_dim, parts.text_dim, budget)
-        recipe = choose_recipe(spec.recipe, facts)
+        recipe = _recipe(spec, parts)
         rows = FusedRows(parts.vectors, spec.image_dim, default_weight=DEFAULT_WEIGHT)
         index = faiss_index.make_index(rows, recipe, image_dim=spec.image_dim)
         weights = measured_weights(DEFAULT_WEIGHT, with_text=True)

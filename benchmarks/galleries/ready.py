@@ -17,7 +17,7 @@ import pyarrow as pa
 import pyarrow.ipc
 from numpy.typing import NDArray
 
-from benchmarks.galleries.building import IndexSpec, built, parts_of, searcher_of
+from benchmarks.galleries.building import IndexSpec, built, factory_of, parts_of, searcher_of
 from benchmarks.galleries.source import FOLDER, Source, drawn, grocery_source
 from index_builder.build import REJECTED_FILE
 from index_builder.gallery import INDEX_FILE, VECTORS_FILE
@@ -53,7 +53,7 @@ def ready_gallery(shared: Path, count: int, *, max_memory_bytes: int, version: s
     """Return a published gallery of `count` products, made where that has not been done."""
     source = grocery_source(shared)
     spec = index_spec(source, count, max_memory_bytes=max_memory_bytes)
-    store = FOLDER / f"store-{count}"
+    store = FOLDER / f"store-{count}-{factory_of(spec)}"  # another recipe is another gallery
     return Ready(source, spec, store, publish_gallery(source, spec, store_folder=store, version=version))
 
 

@@ -19,7 +19,7 @@ def merge(rows: Sequence[Row], *, folder: Path = RESULTS) -> Path:
         NAME,
         list(merged.values()),
         title="Large galleries on this machine; points drawn around real photos (intrinsic dimension in the notes)",
-        command="python -m benchmarks.galleries build|search|open|swap",
+        command="python -m benchmarks.galleries embed|memory|build|search|open|swap",
         folder=folder,
     )
 

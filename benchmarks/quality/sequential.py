@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.metrics import reciprocal_rank_fusion
-from index_builder.faiss_index import faiss, find_rows, make_index
+from index_builder.faiss_index import RowFinder, faiss, make_index
 from index_builder.fusion import unit
 from index_builder.recipes import FLAT, Facts, choose_recipe, starting_recipe
 
@@ -48,7 +48,7 @@ class SequentialSearcher:
         self._image = unit(image).astype(np.float32)
         self._text = unit(text).astype(np.float32)
         self._recipe = choose_recipe(recipe, Facts(len(image), image.shape[1]))
-        self._by_image = make_index(self._image, self._recipe)
+        self._by_image = RowFinder(make_index(self._image, self._recipe))
         self._by_text = make_index(self._text, starting_recipe(FLAT))
         self._depth = min(depth, len(image))
         self._constant = constant
@@ -88,7 +88,7 @@ class SequentialSearcher:
 
     def _image_list(self, query: NDArray[np.float32], count: int) -> NDArray[np.int64]:
         parameters = self._recipe.search_parameters
-        return find_rows(self._by_image, query[None], count=count, parameters=parameters, threads=self._threads)[0]
+        return self._by_image.find(query[None], count=count, parameters=parameters, threads=self._threads)[0]
 
     def _text_list(self, query: NDArray[np.float32]) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
         faiss.omp_set_num_threads(self._threads)

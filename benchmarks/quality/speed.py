@@ -18,7 +18,7 @@ from benchmarks.quality.search import Vectors, one_shot_searcher
 from benchmarks.quality.sequential import Merge, SequentialSearcher
 from catalog.terminal import progress
 from export.onnx_runtime import OnnxRuntimeNetworks
-from index_builder.faiss_index import faiss, find_rows, make_index
+from index_builder.faiss_index import RowFinder, faiss, make_index
 from index_builder.fusion import fuse_gallery, fuse_query, unit
 from index_builder.recipes import Facts, choose_recipe
 
@@ -139,7 +139,7 @@ def graph_recall(parts: Vectors, *, weight: float, recipe: str) -> float:
     for one in (recipe, "Flat"):
         chosen = choose_recipe(one, Facts(len(rows), IMAGE_DIM, TEXT_DIM))
         index = make_index(rows, chosen)
-        found.append(find_rows(index, queries, count=TOP_K, parameters=chosen.search_parameters, threads=1))
+        found.append(RowFinder(index).find(queries, count=TOP_K, parameters=chosen.search_parameters, threads=1))
     return float(np.mean([len(set(got) & set(want)) / TOP_K for got, want in zip(*found, strict=True)]))
 
 

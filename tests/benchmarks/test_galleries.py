@@ -8,18 +8,22 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from benchmarks.galleries import ready, search_table
 from benchmarks.galleries.build_table import build_rows, rows_of
 from benchmarks.galleries.building import BuiltIndex, IndexSpec, parts_of
+from benchmarks.galleries.embed_table import embed_rows, growth_row, memory_rows, ratio_rows
 from benchmarks.galleries.measured import taken
 from benchmarks.galleries.opening import opening_rows
 from benchmarks.galleries.rivals import Hnswlib, Rival, Usearch, made
 from benchmarks.galleries.search_table import cheapest_effort, interleaved
 from benchmarks.galleries.source import Source, drawn, source_of
+from benchmarks.galleries.stages import Staged
 from benchmarks.galleries.swap import WARM_S, Swapped, swap_rows
 from benchmarks.galleries.table import merge
 from benchmarks.results import Row, Target
+from benchmarks.serving.clients import LoadReport
 from export.onnx_runtime import OnnxRuntimeNetworks
 from index_builder.build import build_gallery
 from index_builder.fusion import FusedRows
@@ -159,3 +163,38 @@ def test_queries_a_second_are_compared_at_equal_recall(source: Source, points: P
     assert all(row.value > 0 and float(row.note.split("recall@10 ")[1][:5]) >= 0.95 for row in sides)
     ratio = next(row for name, row in rows.items() if name.startswith("queries per second over the better"))
     assert ratio.value > 0
+
+
+@pytest.fixture(scope="module")
+def photos(color_shop, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The color shop's pictures as JPEG files."""
+    folder = tmp_path_factory.mktemp("photos")
+    for number, picture in enumerate(sorted(color_shop.catalog.parent.glob("*.png"))[:20]):
+        Image.open(picture).convert("RGB").save(folder / f"{number}.jpg")
+    return folder
+
+
+def test_the_stage_is_measured_beside_what_it_cannot_beat(color_shop, photos: Path, tmp_path: Path):
+    (stage, bare, rate) = embed_rows(color_shop.repository, photos, folder=tmp_path, rounds=1, count=10)
+    assert stage.target == Target(">=", 0.95)
+    assert stage.value >= bare.value * 0.5 > 0
+    assert rate.value > 0
+    shards = list((tmp_path / "build").rglob("vectors.npy"))
+    assert len(np.load(shards[0])) == 10
+
+
+def test_ratios_are_those_of_each_round():
+    def load(photos_per_s: float) -> LoadReport:
+        return LoadReport(answered=int(10 * photos_per_s), failed=0, wall_s=10, client_cpu_s=1, p50_ms=1, p99_ms=1)
+
+    stage = [Staged(rows=rows, embed_s=10, peak_bytes=0) for rows in (90, 190, 300)]
+    rows = ratio_rows(stage, [load(10), load(20), load(30)], [load(18), load(19), load(60)])
+    assert [row.value for row in rows] == [pytest.approx(0.95), pytest.approx(0.5), 19]
+    assert "0.90 to 1.00" in rows[0].note
+
+
+def test_memory_of_a_small_and_a_large_catalog(color_shop, photos: Path, tmp_path: Path):
+    (row,) = memory_rows(color_shop.repository, photos, folder=tmp_path, counts=(300, 600))
+    assert 0.5 < row.value < 1.5
+    assert growth_row((5, 50), (100, 111)).value == pytest.approx(1.11)
+    assert growth_row((5, 50), (100, 111)).target == Target("<=", 1.1)

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from catalog.errors import OutOfRangeError
-from index_builder.faiss_index import find_rows, make_index, read_index, write_index
+from index_builder.faiss_index import RowFinder, make_index, read_index, search_parameters, write_index
 from index_builder.fusion import fuse_gallery, fuse_query, unit
 from index_builder.part_transforms import deal_out, fit, split_factory
 from index_builder.recipes import starting_recipe
@@ -42,7 +42,7 @@ def recall(index: Any, fused: np.ndarray, *, weight: float) -> float:
     """recall@10 of the codes alone, nothing ranked again."""
     queries = fuse_query(*draw(100, seed=2), weight=weight, default_weight=DEFAULT_WEIGHT)
     best = np.argsort(-(queries.astype(float) @ fused.T.astype(float)), axis=1)[:, :10]
-    found = find_rows(index, queries, count=10, parameters={}, threads=1)
+    found = RowFinder(index).find(queries, count=10, parameters={}, threads=1)
     return float(np.mean([len(set(rows) & set(want)) / 10 for rows, want in zip(found, best, strict=True)]))
 
 
@@ -84,7 +84,9 @@ def test_a_mapped_file_answers_as_what_was_written(fused, tmp_path, factory):
     write_index(index, tmp_path / "index.faiss")
     read = read_index(tmp_path / "index.faiss", dim=IMAGE_DIM + TEXT_DIM, count=ROWS)
     queries = fuse_query(*draw(9, seed=3), weight=1, default_weight=DEFAULT_WEIGHT)
-    found = [find_rows(one, queries, count=12, parameters=recipe.search_parameters, threads=1) for one in (index, read)]
+    found = [
+        RowFinder(one).find(queries, count=12, parameters=recipe.search_parameters, threads=1) for one in (index, read)
+    ]
     np.testing.assert_array_equal(*found)
 
 
@@ -105,3 +107,18 @@ def test_parts_that_do_not_fit(fused, factory, message):
 def test_factory_strings_of_faiss_are_left_to_it():
     for factory in ("Flat", "PCA64,Flat", "OPQ16_64,IVF8,PQ16", "IVF16,PQ8+4"):
         assert split_factory(factory) is None
+
+
+@pytest.mark.parametrize("factory", ["PCA16+7,HNSW8", "OPQ24+8,IVF8,PQ8x4", "PCA20,Flat"])
+@pytest.mark.parametrize("image_dim", [40, 48])
+def test_the_matrix_of_ours_gives_what_faiss_gives(factory, image_dim):
+    """FAISS multiplies with the whole matrix itself; its own PCA, which has a bias, is left to it."""
+    rng = np.random.default_rng(3)
+    vectors, queries = (rng.normal(size=(rows, 48)).astype(np.float32) for rows in (600, 30))
+    if image_dim == 48:
+        factory = factory.replace("16+7", "16+0").replace("24+8", "32+0")
+    recipe = starting_recipe(factory)
+    index = make_index(vectors, recipe, image_dim=image_dim)
+    found = RowFinder(index, image_dim=image_dim).find(queries, count=5, parameters={}, threads=1)
+    _, expected = index.search(queries, 5, params=search_parameters(index, {}, count=5))
+    np.testing.assert_array_equal(found, expected)

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from index_builder import ranking
+from index_builder.faiss_index import inner_products
 from index_builder.fusion import unit
 from index_builder.ranking import Parts, rank, rank_all
 
@@ -46,7 +47,7 @@ def test_many_lists_are_ranked_as_one_by_one(parts, queries, weight, lengths, mo
         vectors = parts.vectors[got.rows].astype(np.float64)
         image = [sum(a * b for a, b in zip(row, queries[0][number], strict=True)) for row in vectors[:, :IMAGE_DIM]]
         text = [sum(a * b for a, b in zip(row, queries[1][number], strict=True)) for row in vectors[:, IMAGE_DIM:]]
-        np.testing.assert_allclose(got.scores, (np.array(image) + weight * np.array(text)) / (1 + weight), atol=1e-12)
+        np.testing.assert_allclose(got.scores, (np.array(image) + weight * np.array(text)) / (1 + weight), atol=1e-6)
         usable = parts.has_text[got.rows] if number != 4 else np.zeros(len(rows), bool)
         np.testing.assert_array_equal(np.isnan(got.text), ~usable)
         assert (np.diff(got.scores) <= 0).all()
@@ -59,3 +60,22 @@ def test_equal_rows_keep_their_order(parts, queries):
     assert rank_all(parts, [], queries[0][:0], queries[1][:0], weight=1.0) == []
     (nothing,) = rank_all(parts, [np.zeros(0, np.int64)], queries[0][:1], queries[1][:1], weight=1.0)
     assert nothing.rows.shape == nothing.scores.shape == (0,)
+
+
+def test_memory_of_others_is_not_read(parts, queries):
+    for rows in (np.array([0, ROWS]), np.array([-1])):
+        with pytest.raises(IndexError, match="of 300"):
+            rank(parts, rows, queries[0][0], queries[1][0], weight=1.0)
+    with pytest.raises(TypeError, match=r"queries \(1, 31\)"):
+        inner_products(parts.vectors, np.zeros((1, 1), np.int64), np.zeros((1, 31), np.float32))
+
+
+def test_inner_products_of_a_slice_or_a_mapped_file(parts, tmp_path):
+    np.save(tmp_path / "vectors.npy", parts.vectors)
+    rows, query = np.array([[5, 0, 299]]), np.random.default_rng(0).normal(size=(1, 32)).astype(np.float32)
+    mapped = np.load(tmp_path / "vectors.npy", mmap_mode="r")
+    whole, one = inner_products(mapped, rows, query), inner_products(mapped, rows[:, 1:2], query)
+    np.testing.assert_allclose(whole[0], parts.vectors[rows[0]].astype(float) @ query[0], atol=1e-5)
+    assert whole[0, 1] == one[0, 0]
+    sliced = inner_products(parts.vectors[:, ::2], rows, query[:, ::2])
+    np.testing.assert_allclose(sliced[0], parts.vectors[rows[0], ::2].astype(float) @ query[0, ::2], atol=1e-5)

@@ -38,11 +38,12 @@ def facts(
     ("given_facts", "expected"),
     [
         (facts(50_000), "Flat"),
-        (facts(50_001), "HNSW32"),
-        # A million rows of 1134 numbers: 4.5 GB and 0.3 GB of links; a third of it when the parts are reduced.
-        (facts(1_000_000, memory=5 * GB), "HNSW32"),
-        (facts(1_000_000, memory=4 * GB), "PCA256+128,HNSW32"),
-        (facts(1_000_000, memory=4 * GB, target=0.98), "HNSW32_SQ8"),
+        (facts(50_001), "PCA128+64,HNSW16"),
+        (facts(1_000_000, memory=GB), "PCA128+64,HNSW16"),
+        # A million rows of 1134 numbers: 4.5 GB and 0.3 GB of links; of 384 numbers 1.8 GB.
+        (facts(1_000_000, memory=5 * GB, target=0.99), "HNSW32"),
+        (facts(1_000_000, memory=4 * GB, target=0.98), "PCA256+128,HNSW32"),
+        (facts(1_000_000, memory=GB * 3 // 2, target=0.98), "HNSW32_SQ8"),
         (facts(1_000_000, memory=10**9 * 6 // 5, target=0.98), "IVF4096_HNSW32,SQ8"),
         (facts(1_000_000, memory=GB // 2), "OPQ256+128,IVF4096_HNSW32,PQ48,Refine(SQ8)"),
         (facts(1_000_000, memory=GB // 10), "OPQ256+128,IVF4096_HNSW32,PQ48"),  # 48 bytes of code and 8 of number

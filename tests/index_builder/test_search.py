@@ -10,7 +10,7 @@ import pytest
 from catalog.errors import OutOfRangeError
 from index_builder import faiss_index
 from index_builder.errors import GalleryError
-from index_builder.faiss_index import find_rows, make_index, read_index, write_index
+from index_builder.faiss_index import RowFinder, make_index, read_index, write_index
 from index_builder.fusion import fuse_gallery, unit
 from index_builder.recall import measure_recall, measured_weights
 from index_builder.recipes import starting_recipe
@@ -136,8 +136,8 @@ def test_search_parameters_go_with_the_call_and_change_nothing(parts, queries):
     assert recipe.search_parameters == {"nprobe": 8}
     index = make_index(parts.vectors, recipe)
     images = np.hstack([queries[0], 0 * queries[1]])
-    few = find_rows(index, images, count=10, parameters={"nprobe": 1}, threads=1)
-    all_lists = find_rows(index, images, count=10, parameters={"nprobe": 99}, threads=1)
+    few = RowFinder(index).find(images, count=10, parameters={"nprobe": 1}, threads=1)
+    all_lists = RowFinder(index).find(images, count=10, parameters={"nprobe": 99}, threads=1)
     assert index.nprobe == 1  # FAISS' default, untouched
     best = np.argsort(-(images.astype(float) @ parts.vectors.T.astype(float)), axis=1)[:, :10]
     overlap = [
@@ -149,14 +149,14 @@ def test_search_parameters_go_with_the_call_and_change_nothing(parts, queries):
 def test_missing_neighbors_are_left_out():
     index = make_index(np.eye(4, dtype=np.float32), starting_recipe("Flat"))
     query = np.array([[4, 3, 2, 1]], np.float32)
-    assert [rows.tolist() for rows in find_rows(index, query, count=9, parameters={}, threads=1)] == [[0, 1, 2, 3]]
+    assert [rows.tolist() for rows in RowFinder(index).find(query, count=9, parameters={}, threads=1)] == [[0, 1, 2, 3]]
 
 
 def test_faiss_never_sees_a_wrong_query():
     index = make_index(np.eye(4, dtype=np.float32), starting_recipe("Flat"))
     for queries in (np.zeros((1, 5), np.float32), np.zeros((1, 4)), np.zeros(4, np.float32)):
         with pytest.raises(OutOfRangeError, match=r"the gallery expects float32 \[B, 4\]"):
-            find_rows(index, queries, count=1, parameters={}, threads=1)
+            RowFinder(index).find(queries, count=1, parameters={}, threads=1)
 
 
 def test_wrong_questions_are_refused(parts, queries):

@@ -11,7 +11,7 @@ from index_builder import faiss_index, tuning
 from index_builder.faiss_index import faiss, make_index
 from index_builder.fusion import FusedRows, fuse_gallery, unit
 from index_builder.manifest import IndexRecipe, OperatingPoint, RecallRow
-from index_builder.recall import held_out, measure_recall
+from index_builder.recall import Questions, held_out, measure_recall, recall_of, tenth_best
 from index_builder.recipes import starting_recipe
 from index_builder.search import Parts, Searcher
 from index_builder.tuning import choose, depths, efforts, pareto, tune
@@ -38,8 +38,42 @@ def test_what_is_tried():
     assert efforts("PCA8+8,HNSW32")[0] == {"efSearch": 16}
     assert efforts("SQ8") == [{}]
     assert depths("IVF64,Flat", count=10**6) == depths("HNSW32", count=10**6) == [(16, {})]
-    assert [number for number, _ in depths("IVF64,PQ8", count=300)] == [16, 32, 64, 128, 256]
+    assert [number for number, _ in depths("IVF64,PQ8", count=300)] == [16, 24, 32, 64, 128, 256]
     assert depths("IVF64,PQ8,Refine(SQ8)", count=300)[-1] == (16, {"k_factor_rf": 32})
+
+
+@pytest.mark.parametrize(
+    ("factory", "parameters"),
+    [("IVF64,Flat", {"nprobe": 1}), ("HNSW4", {"efSearch": 10}), ("PQ16x6", {})],
+)
+def test_recall_of_made_queries_is_near_that_of_rows_left_out(factory, parameters):
+    rng = np.random.default_rng(0)
+    rows, left_out, dim = 4000, 400, 48
+    centers, spreads = rng.normal(size=(40, dim)), rng.normal(scale=0.3, size=(40, 6, dim))
+    of = rng.integers(0, 40, rows)
+    drawn = centers[of] + np.einsum("nk,nkd->nd", rng.normal(size=(rows, 6)), spreads[of])
+    vectors = unit(drawn + 0.1 * rng.normal(size=(rows, dim))).astype(np.float32)
+    gallery, others = vectors[left_out:], vectors[:left_out]
+    parts = Parts(gallery, dim, np.zeros(len(gallery), bool), np.arange(len(gallery)))
+    recipe = starting_recipe(factory).model_copy(update={"search_parameters": parameters, "candidates": 10})
+    searcher = Searcher(make_index(gallery, recipe), parts, recipe=recipe, default_weight=1)
+    truth = Questions(others, np.zeros((left_out, 0), np.float32))
+    true, made = (
+        recall_of(searcher.search(asked.images, None, weight=0, top_k=10).scores, tenth_best(parts, asked, weight=0))
+        for asked in (truth, held_out(parts, seed=1, count=left_out))
+    )
+    assert true < 0.99
+    assert -0.12 <= made - true <= 0.06
+
+
+@pytest.mark.parametrize("count", [1, 2, 3, 20])
+def test_queries_are_made_of_small_galleries_too(count):
+    vectors = unit(np.random.default_rng(0).normal(size=(count, 8))).astype(np.float32)
+    parts = Parts(vectors, 8, np.zeros(count, bool), np.arange(count))
+    made = held_out(parts, seed=0)
+    assert made.images.shape == (count, 8)
+    np.testing.assert_allclose(np.linalg.norm(made.images, axis=1), 1, atol=1e-6)
+    assert tuple(made.images.ravel()) == tuple(held_out(parts, seed=0).images.ravel())
 
 
 @pytest.fixture(scope="module")
