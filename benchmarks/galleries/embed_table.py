@@ -15,7 +15,7 @@ from benchmarks.serving.clients import Target as Load
 from catalog.terminal import console
 
 ROUNDS = 3
-PHOTOS = 480
+PHOTOS = 1280  # some batches less at the end would weigh too much
 SHARE = 0.95
 GROWTH = 1.10
 
