@@ -26,6 +26,7 @@ LARGEST_FLAT_GPU_ROWS = 1_000_000
 IMAGE_OUT, TEXT_OUT = 256, 128  # word vectors of 110 are padded, so that sub-spaces of 8 align and number 48
 # What a graph is searched by: a graph over half of that takes half the time, and listing more candidates costs little.
 SMALL_IMAGE_OUT, SMALL_TEXT_OUT = 128, 64
+SMALL_GRAPH_ROWS = 200_000  # the denser the rows, the more candidates they need: of a million rows 128 and more
 SUBSPACE = 8
 EF_SEARCH = 128
 
@@ -185,7 +186,8 @@ def _cpu_options(facts: Facts) -> list[Option]:
         found += [Option(f"{pca},{FLAT}", 0.96)] if smaller else []
         found += [Option("SQfp16", 0.999), Option("SQ8", 0.98)]
     if facts.count <= GRAPH_ROWS:
-        found += [Option(f"PCA{small[0]}+{small[1]},{SMALL_HNSW}", 0.96)] if sum(small) < facts.dim else []
+        few = facts.count <= SMALL_GRAPH_ROWS and sum(small) < facts.dim
+        found += [Option(f"PCA{small[0]}+{small[1]},{SMALL_HNSW}", 0.96)] if few else []
         found += [Option(f"{pca},{HNSW}", 0.98)] if smaller else []
         found += [Option(HNSW, 0.99), Option(f"{HNSW}_SQ8", 0.98)]
     if facts.count < CODED_ROWS:

@@ -9,9 +9,9 @@ from benchmarks.galleries.paper import Constants, estimate, scaling_rows
 
 def test_a_million_products_by_hand():
     one = estimate(1_000_000, Constants(cpu_photos_per_s_core=10, gpu_photos_per_s=1000, index_rows_per_s_core=100))
-    assert (one.factory, one.machines) == ("PCA128+64,HNSW16", 1)
-    # 192 floats a row, a graph of 16 links: 32 of them below, 16 / 15 above, four bytes each, 12 of its own; a matrix.
-    assert one.index_bytes == pytest.approx(1e6 * (4 * 192 + 4 * (32 + 16 / 15) + 12) + 4 * 192 * 1134, rel=1e-6)
+    assert (one.factory, one.machines) == ("PCA256+128,HNSW32", 1)
+    # 384 floats a row, a graph of 32 links: 64 of them below, 32 / 31 above, four bytes each, 12 of its own; a matrix.
+    assert one.index_bytes == pytest.approx(1e6 * (4 * 384 + 4 * (64 + 32 / 31) + 12) + 4 * 384 * 1134, rel=1e-6)
     assert one.disk_bytes == one.index_bytes + 10**6 * (4 * 1134 + 18_000 + 556)
     assert one.cpu_embed_h == pytest.approx(10**6 / 80 / 3600)
     assert one.gpu_embed_h == pytest.approx(1000 / 3600)

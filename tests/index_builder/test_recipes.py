@@ -39,7 +39,8 @@ def facts(
     [
         (facts(50_000), "Flat"),
         (facts(50_001), "PCA128+64,HNSW16"),
-        (facts(1_000_000, memory=GB), "PCA128+64,HNSW16"),
+        (facts(200_000), "PCA128+64,HNSW16"),
+        (facts(200_001), "PCA256+128,HNSW32"),
         # A million rows of 1134 numbers: 4.5 GB and 0.3 GB of links; of 384 numbers 1.8 GB.
         (facts(1_000_000, memory=5 * GB, target=0.99), "HNSW32"),
         (facts(1_000_000, memory=4 * GB, target=0.98), "PCA256+128,HNSW32"),
