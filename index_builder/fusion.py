@@ -119,7 +119,6 @@ def fuse_units(image: Floats, text: Floats | None, *, weight: float, default_wei
 
 
 def scores(image_scores: Floats, text_scores: Floats, *, weight: float) -> NDArray[np.float64]:
-    """Return (s_I + weight * s_T) / (1 + weight), where a missing s_T (nan) counts 0."""
-    text = np.where(np.isnan(text_scores), 0.0, text_scores)
-    combined: NDArray[np.float64] = (np.asarray(image_scores, np.float64) + weight * text) / (1 + weight)
+    """Return (s_I + weight * s_T) / (1 + weight); a missing s_T is given as 0."""
+    combined: NDArray[np.float64] = (np.asarray(image_scores, np.float64) + weight * text_scores) / (1 + weight)
     return combined

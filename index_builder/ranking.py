@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from index_builder.faiss_index import inner_products
+from index_builder.fusion import scores
 
 TIE = 1e-5
 SCAN_BLOCK = 8192
@@ -128,7 +129,7 @@ def _rank_table(
 ) -> Ranked:
     asked = texts.any(axis=1, keepdims=True)
     image_scores, text_scores = _part_scores(parts, rows, images, texts if asked.any() else None)
-    combined = (image_scores + weight * text_scores) / (1 + weight)  # a row without text has a zero there
+    combined = scores(image_scores, text_scores, weight=weight)
     text_scores[~(parts.has_text[rows] & asked)] = np.nan
     order = (np.arange(len(rows))[:, None], np.lexsort((rows, -combined), axis=-1))
     return Ranked(rows[order], combined[order], image_scores[order], text_scores[order])
@@ -140,7 +141,7 @@ def _part_scores(
     images: NDArray[np.float64],
     texts: NDArray[np.float64] | None,
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Return the inner products [B, C] of both parts; without texts those are zero."""
+    """Return the inner products [B, C] of both parts; zero where queries or rows have no text."""
     queries = np.zeros((len(rows), 1 if texts is None else 2, parts.vectors.shape[1]), np.float32)
     queries[:, 0, : parts.image_dim] = images
     if texts is not None:
@@ -194,5 +195,5 @@ def stack(found: list[Ranked], *, top_k: int) -> Hits:
 
 def hits_of(table: Ranked) -> Hits:
     """Return the rankings of B queries [B, K] as hits."""
-    scores = (one.astype(np.float32) for one in (table.scores, table.image, table.text))
-    return Hits(table.rows, *scores)
+    narrow = (one.astype(np.float32) for one in (table.scores, table.image, table.text))
+    return Hits(table.rows, *narrow)

