@@ -32,13 +32,14 @@ class Chaos:
         for event in self.events:
             time.sleep(event.pause_s)
             begun_s = now_s()
-            failure = _shell(event, event.run)
-            time.sleep(event.for_s)
-            if event.undo:
-                failure = _shell(event, event.undo) or failure
+            try:
+                failure = _shell(event, event.run)
+                time.sleep(event.for_s)
+            finally:  # after Ctrl-C, too
+                undone = _shell(event, event.undo) if event.undo else ""
             back_s = now_s()
             time.sleep(event.watch_s)
-            self.happened.append(Happened(event, begun_s, back_s, now_s(), failure))
+            self.happened.append(Happened(event, begun_s, back_s, now_s(), failure or undone))
 
     def watch(self, now_s: Callable[[], float]) -> None:
         """Look at /readyz again and again."""

@@ -17,7 +17,7 @@ from loadtests.results import now, replace, this_machine
 
 METHOD = (
     "Slices of A and B lay side by side in time (A B, B A, ...) with the same photos and seeds. "
-    "Each interval is the middle 95 % of 2,000 resamples "
+    "Each interval is the middle 95 % of 1,000 resamples "
     "of whole pairs of slices. Users wait for their answers (closed loop)."
 )
 

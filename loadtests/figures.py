@@ -49,6 +49,7 @@ class StepLine:
 
     level: float
     offered_per_s: float
+    seconds: float
     line: Line
 
 
@@ -97,9 +98,10 @@ def step_lines(answers: Sequence[Answer], steps: Sequence[Step], *, open_loop: b
     for step in steps:
         begin_s = step.begin_s + SETTLING * (step.end_s - step.begin_s)
         inside = [answer for answer in answers if begin_s <= answer.at_s < step.end_s]
-        line = line_of(f"{step.level:g}", inside, seconds=step.end_s - begin_s)
+        seconds = step.end_s - begin_s
+        line = line_of(f"{step.level:g}", inside, seconds=seconds)
         pace = line.goodput_per_s / step.level if pace is None else pace
-        found.append(StepLine(step.level, step.level if open_loop else pace * step.level, line))
+        found.append(StepLine(step.level, step.level if open_loop else pace * step.level, seconds, line))
     return tuple(found)
 
 

@@ -37,16 +37,15 @@ class Check:
 class Limits:
     """None: no limit. Times are checked twice, as clients saw them and as the service's own histogram has them."""
 
-    error_rate: float
+    error_rate: float | None = None
     shed_rate: float | None = None
     p95_ms: float | None = None
     p99_ms: float | None = None
 
     def checks(self, total: Line, stages: Stages) -> tuple[Check, ...]:
         """Every limit that was given, with its figure."""
-        found = [Check("error rate", total.error_rate, self.error_rate, "")]
-        if self.shed_rate is not None:
-            found.append(Check("shed rate", total.shed_rate, self.shed_rate, ""))
+        shares = (("error rate", total.error_rate, self.error_rate), ("shed rate", total.shed_rate, self.shed_rate))
+        found = [Check(name, share, most, "") for name, share, most in shares if most is not None]
         server = stages.get(TOTAL)
         for name, q, most in (("p95", 0.95, self.p95_ms), ("p99", 0.99, self.p99_ms)):
             if most is None:

@@ -40,6 +40,7 @@ class Load:
     think_s: float
     garbage: float
     seed: int
+    categories: Sequence[str] = ()
 
 
 @dataclass(frozen=True)
@@ -66,7 +67,7 @@ def run(load: Load, folder: Path, *, beside: Sequence[Beside] = (), name: str = 
             user_classes=[user], host=load.url, stop_timeout=TIMEOUT_S, parsed_options=Namespace(headless=True)
         )
         runner = environment.create_local_runner()
-        plan = Plan(load.photos, load.seed, load.think_s, load.garbage, log, load.steps)
+        plan = Plan(load.photos, load.categories, load.seed, load.think_s, load.garbage, log, load.steps)
         environment.shopcam_plan = plan
         scrapes = [scrape(load.url, 0.0)]
         plan.begun_s, cpu_s = time.perf_counter(), time.process_time()
@@ -75,7 +76,8 @@ def run(load: Load, folder: Path, *, beside: Sequence[Beside] = (), name: str = 
         try:
             _follow(plan, runner, lambda: any(other.dead for other in others), load=load, name=name)
         finally:
-            gevent.killall([*watchers, *others[1:]])
+            gevent.killall([*watchers, *others])  # what they must undo they do before they end
+            plan.is_over = True
             runner.stop()
             seconds, cpu_s = plan.now_s(), time.process_time() - cpu_s
             runner.quit()

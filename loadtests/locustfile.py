@@ -47,4 +47,4 @@ def prepare(environment: Any, **_: Any) -> None:
     except LoadTestError as error:
         logging.getLogger(__name__).error("%s", error)
         raise SystemExit(2) from error
-    environment.shopcam_plan = Plan(photos, seed=options.seed, think_s=options.think_s, garbage=options.garbage)
+    environment.shopcam_plan = Plan(photos, (), seed=options.seed, think_s=options.think_s, garbage=options.garbage)

@@ -68,7 +68,7 @@ def _as_uploaded(path: Path, choice: random.Random) -> Photo | None:
             picture.draft("RGB", (long_side_px, long_side_px))
             small = picture.convert("RGB")
             small.thumbnail((long_side_px, long_side_px))
-    except (UnidentifiedImageError, OSError, SyntaxError):
+    except (UnidentifiedImageError, Image.DecompressionBombError, OSError, SyntaxError):
         return None
     buffer = io.BytesIO()
     small.save(buffer, "JPEG", quality=quality, exif=exif)

@@ -43,7 +43,7 @@ class Table:
 
 def tables_of(run: Run) -> list[Table]:
     """Every table of a report, the most telling first."""
-    found = [_limits(run)]
+    found = [_limits(run)] if run.checks else []
     if run.chaos:
         found.append(_events(run))
     if len(run.steps) > 1:

@@ -120,8 +120,8 @@ def write(run: Run, folder: Path) -> Path:
             for each in run.scrapes
         ],
         "figures": {
-            "lines": [asdict(line) for line in run.lines],
-            "steps": [asdict(step) for step in run.by_step],
+            "lines": [_plain(line) for line in run.lines],
+            "steps": [{"level": s.level, "offered_per_s": s.offered_per_s, **_plain(s.line)} for s in run.by_step],
             "knee": run.knee.level if run.knee else None,
             "checks": [{**asdict(check), "holds": check.holds} for check in run.checks],
         },
@@ -158,3 +158,8 @@ def replace(path: Path, data: bytes) -> None:
     temporary = path.with_name(f"{path.name}.tmp")
     temporary.write_bytes(data)
     temporary.replace(path)
+
+
+def _plain(line: Line) -> dict[str, Any]:
+    """A line for JSON, which knows no nan."""
+    return {name: None if value != value else value for name, value in asdict(line).items()}  # noqa: PLR0124  # nan

@@ -2,7 +2,7 @@
 
 Of a shopper's requests 1 % are garbage (by default). Of the rest 15 % move the weight slider and 10 % ask for products
 similar to a hit, once there is an answer to do it with; the others send a photo: every fifth an earlier one, one in ten
-of the new ones with a category of the shopper's own.
+of the new ones with a category of the shopper's own (a label of the service).
 """
 
 from __future__ import annotations
@@ -25,7 +25,6 @@ CATEGORY_SHARE = 0.10
 MAX_WEIGHT = 25.0
 THINK_SIGMA = 0.6  # of the logarithm: half of the pauses lie between 0.56 and 1.25 times the mean
 REFUSALS = frozenset({400, 413, 415, 422})
-CATEGORIES = ("bag", "shoes", "watch", "lamp", "a red mug", "phone charger")  # free words are fine for any shop
 BOUNDARY = "photo-of-a-load-test"
 
 
@@ -65,8 +64,11 @@ class Action:
 class Shopper:
     """One person's choices; `think_s` is the mean pause between requests, `garbage` the share of broken uploads."""
 
-    def __init__(self, photos: Sequence[Photo], *, seed: str, think_s: float, garbage: float) -> None:
+    def __init__(
+        self, photos: Sequence[Photo], categories: Sequence[str] = (), *, seed: str, think_s: float, garbage: float
+    ) -> None:
         self._photos = photos
+        self._categories = categories
         self._choice = random.Random(seed)
         self._think_s = think_s
         self._garbage = garbage
@@ -115,8 +117,8 @@ class Shopper:
             return Action(Kind.AGAIN, photo=self._choice.choice(self._earlier))
         photo = self._choice.choice(self._photos)
         self._earlier.append(photo)
-        if self._choice.random() < CATEGORY_SHARE:
-            return Action(Kind.CATEGORY, {"category": self._choice.choice(CATEGORIES)}, photo)
+        if self._choice.random() < CATEGORY_SHARE and self._categories:
+            return Action(Kind.CATEGORY, {"category": self._choice.choice(self._categories)}, photo)
         return Action(Kind.PHOTO, photo=photo)
 
     def _broken_upload(self) -> Action:

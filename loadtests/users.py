@@ -33,6 +33,7 @@ class Plan:
     """What the users of one load share: photos, choices, and where answers go (`log` None: Locust's page only)."""
 
     photos: Sequence[Photo]
+    categories: Sequence[str]
     seed: int
     think_s: float
     garbage: float
@@ -40,12 +41,13 @@ class Plan:
     steps: tuple[Step, ...] = ()
     begun_s: float = field(default_factory=time.perf_counter)
     numbers: Any = field(default_factory=count)
+    is_over: bool = False
     in_flight: dict[int, tuple[Action, float]] = field(default_factory=dict)
 
     def shopper(self) -> Shopper:
         """The next person."""
         seed = f"{self.seed}-{next(self.numbers)}"
-        return Shopper(self.photos, seed=seed, think_s=self.think_s, garbage=self.garbage)
+        return Shopper(self.photos, self.categories, seed=seed, think_s=self.think_s, garbage=self.garbage)
 
     def now_s(self) -> float:
         """Seconds since the load began."""
@@ -166,6 +168,8 @@ class OpenLoopUser(_Sender):
         pool = Pool(MAX_IN_FLIGHT)
         for number, due_s in enumerate(arrivals(self.plan.steps)):
             gevent.sleep(max(0.0, due_s - self.plan.now_s()))
+            if self.plan.is_over:
+                break
             shopper = shoppers[number % len(shoppers)]
             if pool.free_count() > 0:
                 pool.spawn(self.ask, shopper, due_s)

@@ -14,6 +14,7 @@ from loadtests.chaos import Chaos
 from loadtests.compare import Slice, ratios
 from loadtests.compare_report import Compared, Side, print_compared, write_compared
 from loadtests.figures import line_of
+from loadtests.labels import labels
 from loadtests.limits import Limits
 from loadtests.mistakes import LoadTestError
 from loadtests.options import limits
@@ -72,7 +73,7 @@ def chaos(given: argparse.Namespace, host: str) -> results.Run:
             steps=(Step(0, ran.seconds, given.users),),
             seconds=ran.seconds,
             client_cpu_s=ran.client_cpu_s,
-            limits=Limits(error_rate=1.0),  # the verdicts judge failures by what each event allows
+            limits=Limits(),  # the verdicts judge failures by what each event allows
             answers=answers,
             scrapes=ran.scrapes,
             chaos={"events": happened, "verdicts": verdicts, "looks": looks},
@@ -122,7 +123,9 @@ def compare(given: argparse.Namespace, hosts: list[str]) -> tuple[str, ...]:
 def _load(
     given: argparse.Namespace, host: str, steps: tuple[Step, ...], *, seed: int, open_loop: bool = False
 ) -> load.Load:
-    return load.Load(host, given.uploads, steps, open_loop, given.user, given.think_s, given.garbage, seed)
+    return load.Load(
+        host, given.uploads, steps, open_loop, given.user, given.think_s, given.garbage, seed, labels(host)
+    )
 
 
 def _people(given: argparse.Namespace) -> str:

@@ -55,6 +55,7 @@ class Shop:
         routes = [
             Route("/search", self._search, methods=["POST"]),
             Route("/readyz", self._readyz),
+            Route("/categories", lambda _: JSONResponse({"labels": ["mug", "lamp"]})),
             Route("/metrics", lambda _: Response(generate_latest(self._registry), media_type="text/plain")),
         ]
         listener = socket.socket()

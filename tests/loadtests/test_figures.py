@@ -75,7 +75,7 @@ def test_arrivals_are_evenly_spaced_at_the_rate_of_their_step() -> None:
 
 
 def step(level, *, goodput, p95, offered=None):
-    return StepLine(level, level if offered is None else offered, line(goodput=goodput, p95=p95))
+    return StepLine(level, level if offered is None else offered, 10, line(goodput=goodput, p95=p95))
 
 
 @pytest.mark.parametrize(
@@ -106,7 +106,7 @@ def test_knee_of_a_queue() -> None:
 def test_no_knee_without_a_ramp_or_answers() -> None:
     steps = [step(10, goodput=10, p95=10), step(50, goodput=5, p95=99), step(10, goodput=10, p95=10)]
     assert knee_of(steps) is None
-    few = StepLine(10, 10, line(ok=5, p95=10))
+    few = StepLine(10, 10, 10, line(ok=5, p95=10))
     assert knee_of([few, *steps[1:2], step(60, goodput=5, p95=99)]) is None
 
 

@@ -17,7 +17,7 @@ ANSWER = b'{"query_id": "q7", "hits": [{"product_id": "p1"}]}'
 
 
 def actions(number, *, seed="s", garbage=0.01, answer=ANSWER):
-    shopper = Shopper(PHOTOS, seed=seed, think_s=1, garbage=garbage)
+    shopper = Shopper(PHOTOS, ("mug", "red lamp"), seed=seed, think_s=1, garbage=garbage)
     found = []
     for _ in range(number):
         found.append(shopper.next())

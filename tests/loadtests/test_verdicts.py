@@ -131,11 +131,11 @@ def test_ratios_of_services_whose_ratio_is_known() -> None:
 
 
 def test_a_service_does_not_differ_from_itself() -> None:
-    """Of 40 comparisons of a service with itself, intervals of 95 % leave 1 out in about two."""
+    """Of 12 comparisons of a service with itself, intervals of 95 % leave 1 out in about one."""
     wrong = 0
-    for seed in range(40):
+    for seed in range(12):
         rng = np.random.default_rng(seed)
         pairs = [(Slice(rng.lognormal(3, 0.4, 150), 5), Slice(rng.lognormal(3, 0.4, 150), 5)) for _ in range(8)]
         wrong += next(ratio for ratio in ratios(pairs, seed=seed) if ratio.name == "p50 ms").differs
 
-    assert wrong <= 8
+    assert wrong <= 3
