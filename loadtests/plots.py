@@ -151,6 +151,8 @@ def _stages(run: Run) -> Figure:
     widths = [after.at_s - before.at_s for before, after, _ in pairs]
     bottom = [0.0] * len(pairs)
     for stage, color in STAGE_COLORS.items():
+        if stage not in run.stages:
+            continue
         means = [1e3 * found[stage].sum_s / found[TOTAL].count if stage in found else 0.0 for _, _, found in pairs]
         axes.bar(middles, means, width=widths, bottom=bottom, color=color, label=f"{stage}, mean")
         bottom = [below + mean for below, mean in zip(bottom, means, strict=True)]

@@ -92,7 +92,8 @@ class Run:
     def broken(self) -> tuple[str, ...]:
         """One sentence for each limit or promise that was broken."""
         failed = [check.sentence for check in self.checks if not check.holds]
-        return (*failed, *(each["sentence"] for each in self.chaos.get("verdicts", ()) if not each["holds"]))
+        promises = [each for each in self.chaos.get("verdicts", ()) if not each["holds"]]
+        return (*failed, *(f"{each['event']}: {each['sentence']}" for each in promises))
 
     @property
     def notes(self) -> tuple[str, ...]:
