@@ -89,7 +89,7 @@ bench: .venv/.dev .venv-triton/.ready ## the tables under benchmarks/results/ (h
 	@for verb in embed memory build search open swap faults; do $(PY) -m benchmarks.galleries $$verb || exit; done
 
 loadtest: .venv/.dev ## Locust against a running service (make serve)
-	@$(PY) -m loadtests report --url http://127.0.0.1:$(SHOPCAM_PORT) --photos $(SHOP)/photos
+	@$(PY) -m loadtests run --host http://127.0.0.1:$(SHOPCAM_PORT) --photos $(SHOP)/photos --duration 30s $(LOADTEST_ARGS)
 
 SAMPLE_PICTURES := --catalog $(SHOP)/catalog.csv --catalog $(SHOP)/queries.csv --split gallery,train --val-split val --sample-views 8
 SAMPLE_TRAINING := --augment light --seed 0 --threads 2

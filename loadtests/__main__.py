@@ -1,4 +1,4 @@
-"""`python -m loadtests report`: a running service and a folder of photos in, a report of latency and errors out.
+"""Load tests over HTTP: a running service and a folder of photos in; a report, and whether limits hold, out.
 
 Exit status: 0 within the limits, 1 above a limit, 2 after a mistake (one sentence), 130 after Ctrl-C.
 """
@@ -6,7 +6,6 @@ Exit status: 0 within the limits, 1 above a limit, 2 after a mistake (one senten
 from __future__ import annotations
 
 import argparse
-import os
 import shlex
 import sys
 import urllib.error
@@ -17,97 +16,90 @@ from urllib.parse import urlsplit
 from rich.console import Console
 from rich.text import Text
 
+from loadtests.mistakes import LoadTestError
+from loadtests.options import chaos_events, load_steps, parse
+from loadtests.photos import load_photos
+
 PROBE_S = 10
 console = Console(stderr=True, highlight=False)
 
 
-class LoadTestError(Exception):
-    """A mistake of a person; `str` is the sentence to show."""
-
-
 def main(arguments: list[str]) -> int:
-    """Run the verb `report`; returns the exit status, raises LoadTestError."""
-    options = _parser().parse_args(arguments)
-    if options.users < 1 or options.seconds <= 0:
-        raise LoadTestError(f"--users and --seconds must be above 0, got {options.users} and {options.seconds:g}")
-    _probe(options.url)
+    """Run one verb; returns the exit status, raises LoadTestError."""
+    given = parse(arguments, __doc__ or "")
+    given.command = f"python -m loadtests {shlex.join(arguments)}"
+    try:
+        return _run(given)
+    except ModuleNotFoundError as error:
+        if error.name and error.name.startswith("loadtests"):
+            raise
+        raise LoadTestError(f"{error.name} is missing; install it with: pip install 'shopcam[load]'") from error
+
+
+def _run(given: argparse.Namespace) -> int:
+    if given.verb == "report":
+        from loadtests import report, results
+
+        run = results.read(given.folder)
+        report.print_report(run, Console())
+        _say(f"wrote {report.write_report(run, given.folder)}")
+        return _status(run.broken)
+    hosts = given.host if isinstance(given.host, list) else [given.host]
+    hosts = [host.rstrip("/") for host in hosts]
+    if given.verb == "compare" and len(hosts) != 2:
+        raise LoadTestError(f"compare needs --host twice, got {len(hosts)}")
+    for host in hosts:
+        _probe(host)
+    _check_out(given.out)
+
+    given.uploads = load_photos(given.photos, seed=given.seed)
+    if given.verb == "run":
+        given.load_steps = load_steps(given)
+    elif given.verb == "chaos":
+        given.events = chaos_events(given)
 
     # Late: Locust patches sockets and threads of the whole process.
-    try:
-        from loadtests import bounded
-    except ModuleNotFoundError as error:
-        raise LoadTestError(f"{error.name} is missing; install it with: pip install 'shopcam[load]'") from error
-    from loadtests.locustfile import PhotoFolderError
-    from loadtests.report import Limits, print_report, write_report
+    from loadtests import verbs
 
-    load = bounded.Load(
-        url=options.url,
-        photos=options.photos,
-        users=options.users,
-        seconds=options.seconds,
-        think_s=options.think_s,
-        garbage=options.garbage,
-        seed=options.seed,
-    )
-    try:
-        measured = bounded.run(load)
-    except PhotoFolderError as error:
-        raise LoadTestError(str(error)) from error
-    limits = Limits(error_rate=options.max_error_rate, p95_ms=options.max_p95_ms)
-    title = f"{options.users} shoppers for {options.seconds:g} s, think time {options.think_s:g} s"
-    command = f"python -m loadtests {shlex.join(arguments)}"
-    path = write_report(measured, limits=limits, title=title, command=command, out=options.out)
-    print_report(measured, title=title, console=Console())
-    broken = limits.broken_by(measured)
+    if given.verb == "compare":
+        return _status(verbs.compare(given, hosts))
+    run = verbs.run(given, hosts[0]) if given.verb == "run" else verbs.chaos(given, hosts[0])
+    return _status(run.broken)
+
+
+def _status(broken: tuple[str, ...]) -> int:
     if broken:
-        console.print("[red]above the limits:[/red]", Text("; ".join(broken)), soft_wrap=True)
-    console.print(f"wrote the report of {measured.total.requests:,} requests to {path}", soft_wrap=True)
+        console.print("[red]failed:[/red]", Text("; ".join(broken)), soft_wrap=True)
     return 1 if broken else 0
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m loadtests", description=__doc__)
-    report = parser.add_subparsers(dest="verb", required=True).add_parser(
-        "report", help="shoppers with phones against a running service, for a bounded time"
-    )
-    photos = os.environ.get("SHOPCAM_PHOTOS")
-    add = report.add_argument
-    add("--url", default="http://127.0.0.1:3000", help="the service (default: %(default)s)")
-    add("--photos", type=Path, default=photos, required=photos is None, help="folder of photos (or SHOPCAM_PHOTOS)")
-    add("--users", type=int, default=8, help="shoppers at the same time (default: %(default)s)")
-    add("--seconds", type=float, default=30.0, help="how long (default: %(default)s)")
-    add("--think-s", type=float, default=1.0, help="mean think time; 0 asks without a pause (default: %(default)s)")
-    add("--garbage", type=_share, default=0.01, help="share of uploads that are no picture (default: %(default)s)")
-    add("--seed", type=int, default=0, help="seed of the shoppers' choices (default: %(default)s)")
-    add("--max-error-rate", type=_share, default=0.01, help="exit 1 above this share of errors (default: %(default)s)")
-    add("--max-p95-ms", type=float, default=None, help="exit 1 when p95 is above it (default: no limit)")
-    add("--out", type=Path, default=Path(".cache/loadtest"), help="folder for the report (default: %(default)s)")
-    return parser
+def _say(sentence: str) -> None:
+    console.print(sentence, soft_wrap=True)
 
 
-def _share(text: str) -> float:
-    number = float(text)
-    if not 0 <= number <= 1:
-        raise argparse.ArgumentTypeError(f"a share is between 0 and 1, got {text}")
-    return number
-
-
-def _probe(url: str) -> None:
-    """Raise LoadTestError unless the service answers and says that it is ready."""
-    if urlsplit(url).scheme not in {"http", "https"} or not urlsplit(url).hostname:
-        raise LoadTestError(f"--url must look like http://host:port, got {url!r}")
+def _check_out(folder: Path) -> None:
     try:
-        with urllib.request.urlopen(f"{url.rstrip('/')}/readyz", timeout=PROBE_S):  # noqa: S310  # scheme checked above
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise LoadTestError(f"cannot write to --out {folder}: {error.strerror}") from error
+
+
+def _probe(host: str) -> None:
+    """Raise LoadTestError unless the service answers and says that it is ready."""
+    if urlsplit(host).scheme not in {"http", "https"} or not urlsplit(host).hostname:
+        raise LoadTestError(f"--host must look like http://host:port, got {host!r}")
+    try:
+        with urllib.request.urlopen(f"{host}/readyz", timeout=PROBE_S):  # noqa: S310  # scheme checked above
             return
     except urllib.error.HTTPError as error:
         if error.code == 503:
             raise LoadTestError(
-                f"the service at {url} is not ready (503 at /readyz); start again when it is"
+                f"the service at {host} is not ready (503 at /readyz); start again when it is"
             ) from error
-        raise LoadTestError(f"{url} answers {error.code} at /readyz, so it is not this service") from error
+        raise LoadTestError(f"{host} answers {error.code} at /readyz, so it is not this service") from error
     except OSError as error:  # URLError and timeouts are OSErrors
         reason = getattr(error, "reason", error)
-        raise LoadTestError(f"no service answers at {url} ({reason}); start one with: make serve") from error
+        raise LoadTestError(f"no service answers at {host} ({reason}); start one with: make serve") from error
 
 
 if __name__ == "__main__":

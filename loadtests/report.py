@@ -1,163 +1,194 @@
-"""What a load run measured in; a table on the terminal, `loadtest.md` and `loadtest.json` out, judged by limits.
-
-The JSON has the form of the benchmarks' results (`table, command, date, machine, rows`), with the counts beside it.
-Times are Locust's: exact below 100 ms, rounded to two digits above.
-"""
+"""A run in; a table on the terminal, `report.html` (one file, readable on a phone) and PNG plots out."""
 
 from __future__ import annotations
 
-import json
-import os
-import platform
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass
-from datetime import UTC, datetime
+import base64
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from jinja2 import Environment, FileSystemLoader, select_autoescape
+from rich.box import SIMPLE_HEAD
 from rich.console import Console
-from rich.table import Table
+from rich.table import Table as RichTable
 
-HEAD = ("request", "count", "errors", "per second", "p50 ms", "p95 ms", "p99 ms")
+from loadtests.answers import Outcome
+from loadtests.figures import Line
+from loadtests.plots import plots_of, stage_rows
+from loadtests.results import Run, replace
 
-
-@dataclass(frozen=True)
-class Line:
-    """Figures of one kind of request, or of all."""
-
-    name: str
-    requests: int
-    failures: int
-    requests_per_s: float
-    p50_ms: float
-    p95_ms: float
-    p99_ms: float
-
-
-@dataclass(frozen=True)
-class Measured:
-    """One run; the last line is the sum. `statuses` counts answers by HTTP status, "0" where there was none."""
-
-    lines: tuple[Line, ...]
-    statuses: Mapping[str, int]
-    errors: Mapping[str, int]
-    seconds: float
-    client_cpu_s: float
-
-    @property
-    def total(self) -> Line:
-        """All requests together."""
-        return self.lines[-1]
-
-    @property
-    def error_rate(self) -> float:
-        """Failed share of all requests; 1 where nothing was answered, for that is no success."""
-        return self.total.failures / self.total.requests if self.total.requests else 1.0
+FILE = "report.html"
+MAX_REASONS = 12
+ALTS = {
+    "load.png": "Latency and goodput against load",
+    "time.png": "Latency and answers over time",
+    "stages.png": "Time of each stage inside the service",
+}
+LINE_HEAD = ("asked", "right", "shed", "failed", "right/s", "p50 ms", "p95 ms", "p99 ms")
 
 
 @dataclass(frozen=True)
-class Limits:
-    """What a run may be at worst; None: no limit."""
+class Table:
+    """Cells as text. `styles` has a class for each row, "" for none; `words` says that cells are sentences."""
 
-    error_rate: float
-    p95_ms: float | None
-
-    def broken_by(self, measured: Measured) -> list[str]:
-        """One clause per limit that `measured` breaks."""
-        broken = []
-        if measured.error_rate > self.error_rate:
-            broken.append(f"error rate {measured.error_rate:.2%} is above the limit of {self.error_rate:.2%}")
-        if self.p95_ms is not None and measured.total.p95_ms > self.p95_ms:
-            broken.append(f"p95 {measured.total.p95_ms:.0f} ms is above the limit of {self.p95_ms:.0f} ms")
-        return broken
+    title: str
+    head: tuple[str, ...]
+    rows: Sequence[tuple[str, ...]]
+    styles: list[str]
+    text: str = ""
+    words: bool = False
 
 
-def write_report(measured: Measured, *, limits: Limits, title: str, command: str, out: Path) -> Path:
-    """Write `out/loadtest.json` and `out/loadtest.md`; returns the path of the JSON file."""
-    out.mkdir(parents=True, exist_ok=True)
-    document = {
-        "table": title,
-        "command": command,
-        "date": datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
-        "machine": _machine(),
-        "rows": _rows(measured, limits),
-        "requests": [asdict(line) for line in measured.lines],
-        "statuses": dict(measured.statuses),
-        "errors": dict(measured.errors),
-        "seconds": round(measured.seconds, 3),
-        "client_cpu_s": round(measured.client_cpu_s, 3),
-    }
-    path = out / "loadtest.json"
-    _replace(path, json.dumps(document, indent=2) + "\n")
-    _replace(out / "loadtest.md", _markdown(document, measured))
+def tables_of(run: Run) -> list[Table]:
+    """Every table of a report, the most telling first."""
+    found = [_limits(run)] if run.checks else []
+    if run.chaos:
+        found.append(_events(run))
+    if len(run.steps) > 1:
+        found.append(_steps(run))
+    lines = [(line.name, *line_cells(line)) for line in run.lines]
+    styles = [""] * (len(lines) - 1) + ["strong"]
+    found.append(Table("Requests", ("kind", *LINE_HEAD), lines, styles))
+    stages = stage_rows(run)
+    if len(stages) > 1:
+        text = "Clients' times are exact; the service's are read from its histograms, interpolated within a bucket."
+        head = ("seen by", "count", "p50 ms", "p95 ms", "p99 ms")
+        found.append(
+            Table("Clients and service", head, list(stages), ["strong", "strong", *[""] * (len(stages) - 2)], text)
+        )
+    reasons = Counter((a.kind, a.reason) for a in run.answers if a.outcome is Outcome.FAILED).most_common(MAX_REASONS)
+    if reasons:
+        rows = [(f"{number:,}", kind, reason) for (kind, reason), number in reasons]
+        found.append(Table("Failures", ("count", "kind", "what"), rows, [""] * len(rows), words=True))
+    return found
+
+
+def write_report(run: Run, folder: Path) -> Path:
+    """Write the plots and `folder/report.html`; returns the path of the latter."""
+    folder.mkdir(parents=True, exist_ok=True)
+    plots = plots_of(run)
+    for name in ALTS:
+        (folder / name).unlink(missing_ok=True)
+    for name, data in plots.items():
+        replace(folder / name, data)
+    return write_page(
+        folder,
+        title=run.title,
+        subtitle=f"{run.host}, {run.date}",
+        verdict=_verdict(run),
+        broken=run.broken,
+        tiles=_tiles(run),
+        notes=run.notes,
+        plots={ALTS[name]: data for name, data in plots.items()},
+        tables=tables_of(run),
+        command=run.command,
+        method=_method(run),
+    )
+
+
+def write_page(folder: Path, *, plots: Mapping[str, bytes], **values: Any) -> Path:
+    """Write `folder/report.html` from the values of its template; `plots` maps what a PNG shows to its data."""
+    html = Environment(loader=FileSystemLoader(Path(__file__).parent), autoescape=select_autoescape())
+    shown = [{"alt": alt, "data": base64.b64encode(data).decode()} for alt, data in plots.items()]
+    path = folder / FILE
+    replace(path, html.get_template(FILE).render(plots=shown, **values).encode())
     return path
 
 
-def print_report(measured: Measured, *, title: str, console: Console) -> None:
-    """The table for a person."""
-    table = Table(title=title, title_justify="left")
-    for name in HEAD:
-        table.add_column(name, justify="left" if name == HEAD[0] else "right")
-    for line in measured.lines:
-        style = "bold" if line is measured.total else ""
-        table.add_row(*_cells(line), style=style, end_section=line is measured.lines[-2:][0])
-    console.print(table)
-    console.print(_summary(measured), soft_wrap=True, highlight=False)
+def print_report(run: Run, console: Console) -> None:
+    """The tables for a person at a terminal."""
+    console.print(run.title, style="bold", highlight=False)
+    for table in tables_of(run):
+        print_table(table, console)
+    for sentence in (*run.notes, _knee(run)):
+        if sentence:
+            console.print(sentence, soft_wrap=True, highlight=False)
 
 
-def _machine() -> str:
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    return f"{platform.system()} {platform.machine()}, {cores} cores, Python {platform.python_version()}"
+def print_table(table: Table, console: Console) -> None:
+    """One table."""
+    shown = RichTable(
+        title=table.title,
+        title_justify="left",
+        title_style="bold",
+        box=SIMPLE_HEAD,
+        pad_edge=False,
+        collapse_padding=True,
+    )
+    for number, name in enumerate(table.head):
+        left = table.words or number == 0
+        shown.add_column(name, justify="left" if left else "right")
+    for row, style in zip(table.rows, table.styles, strict=True):
+        shown.add_row(*row, style="bold" if style else "")
+    console.print(shown)
 
 
-def _rows(measured: Measured, limits: Limits) -> list[dict[str, Any]]:
-    total = measured.total
+def _verdict(run: Run) -> str:
+    given = len(run.checks) + len(run.chaos.get("verdicts", ()))
+    if not run.broken:
+        return f"Passed: all {given} checks hold" if given > 1 else "Passed: the error rate is within its limit"
+    return f"Failed: {len(run.broken)} of {given} checks"
 
-    def row(name: str, value: float, unit: str, most: float | None = None) -> dict[str, Any]:
-        target = None if most is None else f"<= {most:g}"
-        return {
-            "name": name,
-            "value": round(value, 4),
-            "unit": unit,
-            "target": target,
-            "ok": None if most is None else value <= most,
-        }
 
-    return [
-        row("requests a second", total.requests_per_s, "1/s"),
-        row("p50", total.p50_ms, "ms"),
-        row("p95", total.p95_ms, "ms", limits.p95_ms),
-        row("p99", total.p99_ms, "ms"),
-        row("error rate", measured.error_rate, "", limits.error_rate),
-        row("client CPU", measured.client_cpu_s, "s"),
+def _tiles(run: Run) -> list[tuple[str, str]]:
+    total = run.total
+    tiles = [
+        ("right answers a second", f"{total.goodput_per_s:.1f}"),
+        ("p50", f"{total.p50_ms:.0f} ms"),
+        ("p95", f"{total.p95_ms:.0f} ms"),
+        ("p99", f"{total.p99_ms:.0f} ms"),
+        ("failed", f"{total.error_rate:.2%}"),
+        ("shed (429, try later)", f"{total.shed_rate:.2%}"),
     ]
+    if run.knee is not None:
+        tiles.append((f"{run.unit} at the knee", f"{run.knee.level:g}"))
+    return tiles
 
 
-def _cells(line: Line) -> tuple[str, ...]:
-    counts = (f"{line.requests:,}", f"{line.failures:,}", f"{line.requests_per_s:.1f}")
-    return (line.name, *counts, f"{line.p50_ms:.0f}", f"{line.p95_ms:.0f}", f"{line.p99_ms:.0f}")
-
-
-def _summary(measured: Measured) -> str:
-    answers = ", ".join(
-        f"{count:,} x {status if status != '0' else 'none'}" for status, count in measured.statuses.items()
-    )
-    errors = "".join(f"\n  {count:,} x {error}" for error, count in measured.errors.items())
-    share = measured.client_cpu_s / measured.seconds if measured.seconds else 0.0
+def _knee(run: Run) -> str:
+    if run.knee is None:
+        return ""
+    line = run.knee.line
     return (
-        f"answers by status: {answers or 'none'}; "
-        f"the client used {measured.client_cpu_s:.1f} s of CPU in {measured.seconds:.1f} s ({share:.0%} of a core)"
-        + (f"\nerrors:{errors}" if errors else "")
+        f"Knee: {run.knee.level:g} {run.unit}, {line.goodput_per_s:.1f} right answers a second, "
+        f"p95 {line.p95_ms:.0f} ms. Beyond it p95 is above twice that of the lightest load, or fewer than nine tenths "
+        "of the requests offered are answered rightly."
     )
 
 
-def _markdown(document: Mapping[str, Any], measured: Measured) -> str:
-    head = f"# {document['table']}\n\n`{document['command']}`, {document['date']}, {document['machine']}\n\n"
-    rows = [HEAD, ("---",) + ("---:",) * (len(HEAD) - 1), *map(_cells, measured.lines)]
-    return head + "\n".join(f"| {' | '.join(row)} |" for row in rows) + f"\n\n{_summary(measured)}\n"
+def _limits(run: Run) -> Table:
+    rows = [(c.name, c.show(c.measured), c.show(c.most), "holds" if c.holds else "broken") for c in run.checks]
+    return Table("Limits", ("limit", "measured", "at most", ""), rows, [""] * len(rows))
 
 
-def _replace(path: Path, text: str) -> None:
-    temporary = path.with_suffix(path.suffix + ".tmp")
-    temporary.write_text(text)
-    temporary.replace(path)
+def _events(run: Run) -> Table:
+    rows = [(each["event"], "holds" if each["holds"] else "broken", each["sentence"]) for each in run.chaos["verdicts"]]
+    return Table("What was done to it", ("event", "", "what was seen"), rows, [""] * len(rows), words=True)
+
+
+def _steps(run: Run) -> Table:
+    rows = [(f"{s.level:g}", f"{s.offered_per_s:.1f}", *line_cells(s.line)) for s in run.by_step]
+    styles = ["knee" if step is run.knee else "" for step in run.by_step]
+    return Table("Steps of the load", (run.unit, "offered/s", *LINE_HEAD), rows, styles, _knee(run))
+
+
+def line_cells(line: Line) -> tuple[str, ...]:
+    """The cells under LINE_HEAD."""
+    counts = (f"{line.requests:,}", f"{line.ok:,}", f"{line.shed:,}", f"{line.failed:,}", f"{line.goodput_per_s:.1f}")
+    return (*counts, *(f"{value:.0f}" if value == value else "-" for value in (line.p50_ms, line.p95_ms, line.p99_ms)))  # noqa: PLR0124  # nan
+
+
+def _method(run: Run) -> str:
+    loop = (
+        "Requests were sent when they were due, whatever became of earlier ones, and timed from then (open loop)."
+        if run.open_loop
+        else "Each user waited for an answer before the next request (closed loop)."
+    )
+    return (
+        f"{loop} Percentiles are of right answers to searches. A broken upload counts as right when it was refused "
+        "with 400, 413, 415 or 422; 429 with Retry-After counts as shed; anything else is a failure. "
+        "The first fifth of each step is left out of its row. "
+        f"The client ran on {run.machine} and used {run.client_cpu_s:.1f} s of CPU in {run.seconds:.1f} s."
+    )
