@@ -22,6 +22,7 @@ logger = logging.getLogger("shopcam.audit")
 METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 REFUSALS = frozenset({401, 403, 429})
 MAX_TEXT = 128
+UNANSWERED = "unanswered"  # the client hung up, or the service ended
 _QUIET = frozenset({path.rstrip("/") for path in PROBES} | {"/", "/static", "/metrics"})
 
 
@@ -48,7 +49,7 @@ def record(visit: Visit, *, method: str) -> None:
         "method": method if method in METHODS else "other",
         "route": visit.route,
         "status": visit.status,
-        "code": visit.code,
+        "code": visit.code if visit.status else UNANSWERED,
         "bytes_in": visit.bytes_in,
         "bytes_out": visit.bytes_out,
         "ms": round(1e3 * (time.perf_counter() - visit.begun_s), 1),

@@ -16,6 +16,7 @@ from catalog.pictures import PictureLimits
 
 TIMEOUT_S = 10.0
 MAX_REDIRECTS = 3
+MAX_ADDRESSES = 4  # of a host that are tried: whoever owns a name may list any number of others' machines
 _CHUNK_BYTES = 64 * 1024
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 PORTS = {"http": 80, "https": 443}
@@ -126,7 +127,7 @@ def _get(client: Any, target: Any, deadline: Deadline, addresses_of: AddressesOf
             yield response
         return
     host = target.raw_host.decode("ascii")
-    addresses = addresses_of(host, target.port or PORTS[target.scheme])
+    addresses = addresses_of(host, target.port or PORTS[target.scheme])[:MAX_ADDRESSES]
     headers["Host"] = target.netloc.decode("ascii")
     extensions["sni_hostname"] = host.rstrip(".")  # a certificate has no name with a dot at its end
     with contextlib.ExitStack() as stack:

@@ -254,6 +254,16 @@ def test_the_next_address_is_tried_when_one_is_down(resolve: Resolve) -> None:
         resolve({NAME: [["127.0.0.2"]]})
         with pytest.raises(NotFoundError, match="can't be fetched"):
             get(f"http://{NAME}:{outside.port}/photo")
+        asked = len(outside.asked)
+        resolve({NAME: [[*(f"127.0.1.{number}" for number in range(100)), "127.0.0.3"]]})
+        with pytest.raises(NotFoundError, match="can't be fetched"):
+            fetch(
+                f"http://{NAME}:{outside.port}/photo",
+                base=Path(),
+                timeout_s=20,
+                addresses_of=PublicAddresses((), (ipaddress.ip_network("127.0.0.0/16"),)),
+            )
+        assert len(outside.asked) == asked
 
 
 def test_nothing_of_this_machine_is_sent(resolve: Resolve, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
