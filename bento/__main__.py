@@ -1,4 +1,4 @@
-"""`python -m bento serve | search`: run the service on this machine, or ask a running one."""
+"""`python -m bento serve | search | keys`: run the service on this machine, ask a running one, manage its API keys."""
 
 from __future__ import annotations
 
@@ -9,6 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from bento.client import print_hits, print_json, search
+from bento.key_commands import add_keys, run_keys
+from bento.keys import read_keys
 from bento.opening import live_gallery
 from bento.server import Service, check_port, interrupted_by_sigterm, serving, triton_for
 from bento.settings import SECRETS, Settings, flag, from_environment
@@ -28,19 +30,22 @@ def main(argv: list[str]) -> None:
     verbs = parser.add_subparsers(dest="verb", required=True)
     _add_serve(verbs)
     _add_search(verbs)
+    add_keys(verbs)
     given = parser.parse_args(argv)
     if given.verb == "serve":
         _serve(given)
-    else:
+    elif given.verb == "search":
         _search(given)
+    else:
+        run_keys(given)
 
 
 def _add_serve(verbs: Any) -> None:
     verb = verbs.add_parser(
         "serve",
         help="run the service until Ctrl-C",
-        epilog="Each setting is also a variable: --max-bytes is SHOPCAM_MAX_BYTES. The token of the admin routes is "
-        "only a variable, SHOPCAM_ADMIN_TOKEN.",
+        epilog="Each setting is also a variable: --max-bytes is SHOPCAM_MAX_BYTES. Tokens are only "
+        "variables: SHOPCAM_ADMIN_TOKEN, SHOPCAM_METRICS_TOKEN.",
     )
     verb.add_argument("--local-triton", action="store_true", help="start Triton here even where its URL is set")
     verb.add_argument("--logs", type=Path, default=Path("runs/logs"), help="folder of the logs [runs/logs]")
@@ -60,7 +65,7 @@ def _add_serve(verbs: Any) -> None:
 
 
 def _add_search(verbs: Any) -> None:
-    verb = verbs.add_parser("search", help="search a photo through a running service")
+    verb = verbs.add_parser("search", help="search a photo through a running service; SHOPCAM_API_KEY is its key")
     verb.add_argument("photo", type=Path)
     verb.add_argument("--url", default="http://127.0.0.1:3000", help="address of the service")
     verb.add_argument("--category", help="a label, the beginning of a category path, or free words")
@@ -82,6 +87,8 @@ def _serve(given: argparse.Namespace) -> None:
     local = given.local_triton or "triton_url" not in settings.model_fields_set
     # What a person got wrong is told now, not after Triton and the service have started.
     photo = None if given.photo is None else _photo(given.photo, settings.limits)
+    if settings.api_keys is not None:
+        read_keys(settings.api_keys)
     if not open_store(settings.store).versions():
         live_gallery(settings.store)  # a store that has galleries may get a live one yet
     check_port(settings.host, settings.port)

@@ -1,32 +1,101 @@
-"""A URL that a client asks us to fetch in; refused unless its host is on the public internet."""
+"""A URL that a client asks us to fetch in, the addresses that may be connected to for it out.
+
+A host is looked up once and all its addresses are checked; `catalog.sources.fetch` connects to those and to no other,
+so that a name which changes its address between check and connection leads nowhere.
+"""
 
 from __future__ import annotations
 
 import ipaddress
 import socket
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
 from urllib.parse import SplitResult, urlsplit
 
 from catalog.errors import ForbiddenError, MalformedError, NotFoundError
 
+Address = ipaddress.IPv4Address | ipaddress.IPv6Address
+Network = ipaddress.IPv4Network | ipaddress.IPv6Network
+
 SCHEMES = ("http", "https")
-NAT64 = ipaddress.ip_network("64:ff9b::/96")
+DEFAULT_PORTS = frozenset({80, 443})
+NAT64 = ipaddress.IPv6Network("64:ff9b::/96")
+UNICAST = ipaddress.IPv6Network("2000::/3")  # all of IPv6 that the internet routes
+# Not servers on the internet, though `ipaddress` may say so: protocol assignments, 6to4 relays, Azure's service for its
+# virtual machines, documentation.
+REFUSED: tuple[Network, ...] = (
+    ipaddress.IPv4Network("192.0.0.0/24"),
+    ipaddress.IPv4Network("192.88.99.0/24"),
+    ipaddress.IPv4Network("168.63.129.16/32"),
+    ipaddress.IPv6Network("3fff::/20"),
+)
+ISATAP = (0x00005EFE, 0x02005EFE)  # first half of an interface id whose second half is an IPv4 address
 
 
 def check_form(url: str) -> None:
     """Refuse anything but http and https URLs with a host: a client may not name files or buckets of ours."""
-    _split(url)
+    parts = _split(url)
+    if parts.username is not None or parts.password is not None:
+        raise MalformedError("url must not hold a user name or a password")
 
 
-def check_public(url: str) -> None:
-    """Resolve the host; raises ForbiddenError if any of its addresses is not one of the public internet."""
-    host = _split(url).hostname or ""
+@dataclass(frozen=True)
+class PublicAddresses:
+    """Calling it with host and port gives the addresses to connect to; the public internet's only.
+
+    `networks` are trusted besides, such as that of the shop's own image server, with any port.
+    """
+
+    ports: Collection[int] = DEFAULT_PORTS
+    networks: Sequence[Network] = ()
+
+    def __call__(self, host: str, port: int) -> list[str]:
+        """Raise ForbiddenError if any address of the host, or the port, may not be asked; NotFoundError without one."""
+        addresses = resolve(host, port)
+        found = [ipaddress.ip_address(address.split("%")[0]) for address in addresses]
+        trusted = [self._is_trusted(address) for address in found]
+        if not all(known or is_public(address) for known, address in zip(trusted, found, strict=True)):
+            raise ForbiddenError("url names an address that is not public")
+        if port not in self.ports and not all(trusted):
+            listed = ", ".join(map(str, sorted(self.ports)))
+            raise ForbiddenError(f"url names port {port}, allowed are {listed}")
+        return addresses
+
+    def _is_trusted(self, address: Address) -> bool:
+        return any(address in network for network in self.networks)
+
+
+def resolve(host: str, port: int) -> list[str]:
+    """Return the addresses of a host in the system's order, each once. Raises NotFoundError where there is none."""
     try:
-        found = socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)
+        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
     except (OSError, UnicodeError):
         raise NotFoundError(f"the host {host[:100]} of url is not known") from None
-    for *_, address in found:
-        if not _is_public(str(address[0]).split("%")[0]):
-            raise ForbiddenError("url names an address that is not public")
+    addresses = list(dict.fromkeys(str(address[0]) for *_, address in found))
+    if not addresses:
+        raise NotFoundError(f"the host {host[:100]} of url has no address")
+    return addresses
+
+
+def is_public(address: Address) -> bool:
+    """Whether an address, and the IPv4 address that some IPv6 ones stand for, is a host of the public internet."""
+    if address in NAT64:
+        return is_public(ipaddress.IPv4Address(int(address) & 0xFFFFFFFF))
+    if not address.is_global or address.is_multicast or any(address in network for network in REFUSED):
+        return False
+    if isinstance(address, ipaddress.IPv4Address):
+        return True
+    if address not in UNICAST:
+        return False
+    return all(is_public(inner) for inner in _inner(address))
+
+
+def _inner(address: ipaddress.IPv6Address) -> list[ipaddress.IPv4Address]:
+    """The IPv4 addresses that a tunnel would take the packet to."""
+    inner = [address.sixtofour, *(address.teredo or ())]
+    if (int(address) >> 32) & 0xFFFFFFFF in ISATAP:
+        inner.append(ipaddress.IPv4Address(int(address) & 0xFFFFFFFF))
+    return [one for one in inner if one is not None]
 
 
 def _split(url: str) -> SplitResult:
@@ -40,16 +109,3 @@ def _split(url: str) -> SplitResult:
     if not parts.hostname:
         raise MalformedError("url has no host")
     return parts
-
-
-def _is_public(address: str) -> bool:
-    """Whether an address, and the IPv4 address that some IPv6 ones stand for, is on the public internet."""
-    found = ipaddress.ip_address(address)
-    inner = None
-    if isinstance(found, ipaddress.IPv6Address):
-        inner = found.ipv4_mapped or found.sixtofour or (found.teredo or (None, None))[1]
-        if found in NAT64:
-            inner = ipaddress.IPv4Address(int(found) & 0xFFFFFFFF)
-    if inner is not None and not (inner.is_global and not inner.is_multicast):
-        return False
-    return found.is_global and not found.is_multicast

@@ -12,6 +12,7 @@ from collections.abc import Callable
 from typing import TypeVar
 
 from pydantic import BaseModel, SecretStr, ValidationError
+from starlette.datastructures import Headers
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
@@ -20,6 +21,7 @@ from bento.errors import RefusedError
 from bento.live import Live
 from bento.schemas import PointerResponse, RollbackRequest, SwapRequest
 from bento.serving import Serving
+from bento.visits import visit_of
 from catalog.errors import ForbiddenError, MalformedError, NotReadyError, TooLargeError, UnauthorizedError
 from index_builder.errors import GalleryError, GateError
 from index_builder.gate import QualityGate
@@ -52,6 +54,11 @@ class Admin:
         """Make a published gallery live, if it passes the gate; the live one again: look at the store now."""
         check_token(request, self._token)
         asked = await _read(request, SwapRequest)
+        visit_of(request.scope).action = {
+            "action": "swap",
+            "version": asked.version,
+            "expected_version": asked.expected_version,
+        }
         pointer = await self._live.opener.seen()
         check_expected(pointer, asked.expected_version)
         if pointer is not None and pointer.live.gallery == asked.version:
@@ -68,6 +75,7 @@ class Admin:
         """Make the gallery live again that was before; it passed the gate in its time."""
         check_token(request, self._token)
         asked = await _read(request, RollbackRequest)
+        visit_of(request.scope).action = {"action": "rollback", "expected_version": asked.expected_version}
         pointer = await self._live.opener.pointer()
         check_expected(pointer, asked.expected_version)
 
@@ -111,11 +119,15 @@ def check_token(request: Request, token: SecretStr | None) -> None:
     """Raise `ForbiddenError` when there is no token to know anybody by, `UnauthorizedError` for another than it."""
     if token is None:
         raise ForbiddenError("the admin routes are closed: the service was started without SHOPCAM_ADMIN_TOKEN")
-    scheme, _, given = request.headers.get("authorization", "").partition(" ")
-    # Compared in a time that does not tell how much of it is right.
-    same = hmac.compare_digest(given.strip().encode("latin-1"), token.get_secret_value().encode())
-    if scheme.lower() != "bearer" or not same:
+    if not is_token(request.headers, token):
         raise UnauthorizedError("give the admin token, as in `Authorization: Bearer TOKEN`")
+
+
+def is_token(headers: Headers, token: SecretStr) -> bool:
+    """Whether a request brings this bearer token, compared in a time that does not tell how much of it is right."""
+    scheme, _, given = headers.get("authorization", "").partition(" ")
+    same = hmac.compare_digest(given.strip().encode("latin-1"), token.get_secret_value().encode())
+    return same and scheme.lower() == "bearer"
 
 
 async def _read(request: Request, kind: type[AnyBody]) -> AnyBody:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -15,6 +16,7 @@ from rich.table import Table
 from rich.text import Text
 
 from bento.schemas import ErrorResponse
+from bento.settings import API_KEY_VARIABLE
 from catalog.errors import MalformedError, NotFoundError, NotReadyError
 
 TIMEOUT_S = 60.0
@@ -27,7 +29,7 @@ PRODUCT, TITLE, CATEGORY = 1, 2, 3
 
 
 def search(url: str, photo: Path, fields: Mapping[str, Any]) -> dict[str, Any]:
-    """POST a photo to a running service and return the body of its answer.
+    """POST a photo to a running service and return the body of its answer. The API key is that of the environment.
 
     Raises NotFoundError without the photo, NotReadyError without the service, MalformedError with the service's own
     sentence when it refuses.
@@ -37,8 +39,11 @@ def search(url: str, photo: Path, fields: Mapping[str, Any]) -> dict[str, Any]:
     except OSError as error:
         raise NotFoundError(f"the photo {photo} cannot be read: {error.strerror}") from None
     form = {name: str(value) for name, value in fields.items() if value is not None}
+    key = os.environ.get(API_KEY_VARIABLE, "")
+    headers = {b"X-API-Key": key.encode(errors="surrogateescape")} if key else None
+    files = {"image": (photo.name, data)}
     try:
-        answer = httpx.post(f"{url}/search", files={"image": (photo.name, data)}, data=form, timeout=TIMEOUT_S)
+        answer = httpx.post(f"{url}/search", files=files, data=form, headers=headers, timeout=TIMEOUT_S)
     except (httpx.TransportError, httpx.InvalidURL, httpx.UnsupportedProtocol) as error:
         raise NotReadyError(f"no service answers at {url} ({error}); start one with `make serve`") from None
     if answer.is_success:

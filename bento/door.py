@@ -1,7 +1,7 @@
-"""The one middleware: routes GET requests to our pages, limits work, and gives every failure the contract's body.
+"""The inner middleware: routes GET requests to our pages, limits work, and gives every failure the contract's body.
 
 BentoML answers its own probes and errors in its own form; this stands before it, so that what a client sees is
-DESIGN section 5 whatever part of the stack spoke.
+DESIGN section 5 whatever part of the stack spoke. Who may pass at all is asked of the `Guard`.
 """
 
 from __future__ import annotations
@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 import logging
 import math
-import uuid
 from http import HTTPStatus
 from typing import Any, ClassVar
 
@@ -20,14 +19,17 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Match
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from bento.guard import Guard
 from bento.metrics import ANSWERS
 from bento.schemas import ErrorDetail, ErrorResponse
+from bento.visits import visit_of
 from catalog.errors import OverloadedError, ShopcamError, TooLargeError
 
 logger = logging.getLogger("shopcam")
 
 FORM_OVERHEAD_BYTES = 64 * 1024  # boundaries and fields around the photo
 MAX_ERROR_BODY_BYTES = 64 * 1024
+MAX_DIGITS = 18  # of a declared length: Python refuses to read a number of thousands
 _CODES = {
     400: ("malformed", "the request cannot be read"),
     404: ("not_found", "there is nothing at this address"),
@@ -60,8 +62,9 @@ class Door:
 
     pages: ClassVar[Starlette | None] = None
 
-    def __init__(self, app: ASGIApp, *, max_bytes: int, max_searches: int) -> None:
+    def __init__(self, app: ASGIApp, *, guard: Guard, max_bytes: int, max_searches: int) -> None:
         self.app = app
+        self._guard = guard
         self._max_bytes = max_bytes
         self._max_searches = max_searches
         self._searches = 0
@@ -71,8 +74,9 @@ class Door:
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
-        answer = _Answer(scope, send)
+        answer, visit = _Answer(scope, send), visit_of(scope)
         try:
+            await self._guard.admit(scope, visit)
             page = self._page(scope)
             if page is not None:
                 await page(scope, receive, answer.send)
@@ -83,7 +87,8 @@ class Door:
         except Exception:  # the last place where a bug can become an answer
             logger.exception("unexpected error on %s %s", scope["method"], scope["path"])
             await answer.replace(unexpected_response(), receive)
-        ANSWERS.labels(_route(scope), answer.code).inc()
+        visit.code = answer.code
+        ANSWERS.labels(visit.route, visit.code).inc()
 
     def _page(self, scope: Scope) -> ASGIApp | None:
         """Our pages, if one of them has this address (whatever the method: they say 405 then)."""
@@ -106,7 +111,7 @@ class Door:
         """Count the body while it is read; a declared length over the limit is refused before a byte of it."""
         limit = self._max_bytes + FORM_OVERHEAD_BYTES
         declared = dict(scope["headers"]).get(b"content-length", b"0")
-        if declared.isdigit() and int(declared) > limit:
+        if declared.isdigit() and (len(declared) > MAX_DIGITS or int(declared) > limit):
             raise self._too_large()
         read = 0
 
@@ -196,15 +201,7 @@ def _foreign(held: Message, data: bytes) -> Response:
 
 def _error(status: int, code: str, message: str, headers: dict[str, str] | None = None) -> Response:
     content: dict[str, Any] = ErrorResponse(error=ErrorDetail(code=code, message=message)).model_dump()
-    return JSONResponse(content, status_code=status, headers={"X-Request-ID": uuid.uuid4().hex, **(headers or {})})
-
-
-def _route(scope: Scope) -> str:
-    """The route of a request, for a metric: product ids and unknown addresses must not make new labels."""
-    first = scope["path"].strip("/").split("/", 1)[0]
-    pages = ("", "products", "gallery", "categories", "static", "livez", "healthz", "readyz", "metrics")
-    known = (*pages, "search", "admin")
-    return f"/{first}" if first in known else "other"
+    return JSONResponse(content, status_code=status, headers=headers)
 
 
 async def on_error(_: Request, error: Exception) -> Response:

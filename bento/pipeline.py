@@ -11,7 +11,7 @@ from urllib.parse import quote
 
 import numpy as np
 
-from bento.addresses import check_form, check_public
+from bento.addresses import PublicAddresses, check_form, resolve
 from bento.labels import TextPart, of_category, of_probabilities
 from bento.live import Live
 from bento.memory import QueryMemory, Remembered
@@ -59,6 +59,8 @@ class SearchPipeline:
         self._decoders = ThreadPoolExecutor(settings.decode_threads, thread_name_prefix="decode")
         # Apart from the decoders, so that a slow web server of others does not hold up uploaded photos.
         self._fetchers = ThreadPoolExecutor(FETCHERS, thread_name_prefix="fetch")
+        public = PublicAddresses(settings.ports, settings.networks)
+        self._addresses_of = resolve if settings.allow_private_urls else public
 
     async def search(self, request: SearchRequest) -> SearchResponse:
         """Answer a photo, a product or an earlier query; raises DeadlineError after the settings' time limit."""
@@ -201,8 +203,7 @@ class SearchPipeline:
 
     def _fetch(self, url: str) -> bytes:
         check_form(url)
-        check = None if self.settings.allow_private_urls else check_public
-        return fetch(url, base=Path(), limits=self._limits, check_url=check)
+        return fetch(url, base=Path(), limits=self._limits, addresses_of=self._addresses_of)
 
 
 def image_url(product_id: str) -> str:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
+from urllib.parse import parse_qsl
 
 from pydantic import ValidationError
 from starlette.datastructures import UploadFile
@@ -14,8 +15,10 @@ from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
 
 from bento.schemas import SearchOptions
-from catalog.errors import MalformedError, OutOfRangeError, ShopcamError
+from catalog.errors import MalformedError, OutOfRangeError, ShopcamError, TooLargeError
 
+MAX_FIELDS = 32
+MAX_FIELDS_BYTES = 1024 * 1024  # of everything but the photo
 SOURCES = ("image", "url", "product_id", "query_id")
 _RANGE_ERRORS = ("greater_than", "less_than", "enum", "finite_number", "too_long", "too_short")
 
@@ -79,12 +82,17 @@ def _sentence(error: ValidationError) -> ShopcamError:
 
 async def _fields(request: Request) -> dict[str, Any]:
     kind = request.headers.get("content-type", "").split(";")[0].strip().lower()
-    if kind in ("multipart/form-data", "application/x-www-form-urlencoded"):
+    encoding = request.headers.get("content-encoding", "identity").strip().lower()
+    if encoding not in ("", "identity"):  # what is packed could unpack to any size
+        raise MalformedError(f"send the body without Content-Encoding, got {encoding[:40]!r}")
+    if kind == "multipart/form-data":
         return await _form_fields(request)
+    if kind == "application/x-www-form-urlencoded":
+        return _urlencoded_fields(await _short_body(request))
     if kind != "application/json":
         raise MalformedError(f"expected multipart/form-data or application/json, got {kind or 'no content type'}")
     try:
-        fields = json.loads(await request.body())
+        fields = json.loads(await _short_body(request))
     except (ValueError, RecursionError):
         raise MalformedError("the body is not valid JSON") from None
     if not isinstance(fields, dict):
@@ -94,15 +102,38 @@ async def _fields(request: Request) -> dict[str, Any]:
 
 async def _form_fields(request: Request) -> dict[str, Any]:
     try:
-        form = await request.form(max_files=1, max_fields=32)
+        form = await request.form(max_files=1, max_fields=MAX_FIELDS, max_part_size=MAX_FIELDS_BYTES)
     except HTTPException as error:
         raise MalformedError(f"the form cannot be read: {error.detail}") from None
-    fields: dict[str, Any] = {}
-    for name, value in form.multi_items():
-        if name in fields:
-            raise MalformedError(f"{name} was given twice")
-        fields[name] = await value.read() if isinstance(value, UploadFile) else value
+    items = form.multi_items()
+    fields = _once([(name, await value.read() if isinstance(value, UploadFile) else value) for name, value in items])
     misplaced = [name for name, value in fields.items() if isinstance(value, bytes) and name != "image"]
     if misplaced:
         raise MalformedError(f"a file may only be given as image, got one as {misplaced[0]}")
     return fields
+
+
+def _urlencoded_fields(content: bytes) -> dict[str, Any]:
+    try:
+        return _once(parse_qsl(content.decode(), keep_blank_values=True, max_num_fields=MAX_FIELDS))
+    except ValueError as error:
+        raise MalformedError(f"the form cannot be read: {error}") from None
+
+
+def _once(items: Iterable[tuple[str, Any]]) -> dict[str, Any]:
+    fields: dict[str, Any] = {}
+    for name, value in items:
+        if name in fields:
+            raise MalformedError(f"{name} was given twice")
+        fields[name] = value
+    return fields
+
+
+async def _short_body(request: Request) -> bytes:
+    """A body without a photo; without a limit of its own it would be parsed for seconds."""
+    content = bytearray()
+    async for chunk in request.stream():
+        content += chunk
+        if len(content) > MAX_FIELDS_BYTES:
+            raise TooLargeError(f"the fields have more than {MAX_FIELDS_BYTES:,} bytes; a photo belongs into a form")
+    return bytes(content)

@@ -17,7 +17,7 @@ from types import FrameType
 
 import httpx
 
-from bento.settings import Settings, to_environment, variable
+from bento.settings import API_KEY_VARIABLE, Settings, to_environment, variable
 from catalog.errors import NotReadyError, OutOfRangeError
 from catalog.terminal import console
 from export.local_triton import LocalTriton
@@ -107,8 +107,12 @@ def _environment(settings: Settings) -> Mapping[str, str]:
     given = to_environment(settings)
     if "://" not in settings.store:  # the service runs in another folder
         given[variable("store")] = str(Path(settings.store).resolve())
+    for name in ("api_keys", "audit_log"):
+        if (path := getattr(settings, name)) is not None:
+            given[variable(name)] = str(path.resolve())
+    ours = {name: value for name, value in os.environ.items() if name != API_KEY_VARIABLE}
     return {
-        **os.environ,
+        **ours,
         **given,
         "BENTOML_DO_NOT_TRACK": "True",
         # The networks' own threads need the cores; one search is short.

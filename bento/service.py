@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import Annotated, Any
 
 import bentoml
@@ -12,9 +13,12 @@ from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import Response
 
+from bento import audit
 from bento.admin import Admin
 from bento.door import Door, error_response, on_error
+from bento.guard import Guard
 from bento.pages import Pages, body
+from bento.perimeter import Perimeter
 from bento.pipeline import SearchPipeline
 from bento.requests import read_search
 from bento.room import keep_little
@@ -26,6 +30,8 @@ from catalog.errors import ShopcamError
 SETTINGS = from_environment()
 # Our own limits of upload and search answer first, each with a sentence.
 BENTOML_TIMEOUT_S = 2 * SETTINGS.timeout_s + 5.0
+# The server would believe what any client of this machine says of its own address; `trusted_proxies` decides instead.
+os.environ["FORWARDED_ALLOW_IPS"] = ""
 
 
 class SearchForm(SearchOptions, IODescriptor):
@@ -58,6 +64,7 @@ class Shopcam:
     def __init__(self) -> None:
         end_with_parent()  # BentoML's workers outlive it otherwise, should it be killed
         keep_little()
+        audit.start(SETTINGS.audit_log)
         self.pipeline = SearchPipeline(SETTINGS)
         # BentoML's own probes come before any mounted app, so the door hands these routes over.
         admin = Admin(self.pipeline.live, SETTINGS.admin_token)
@@ -80,6 +87,10 @@ class Shopcam:
         await self.pipeline.close()
 
 
+# The first one added is the outermost.
 Shopcam.add_asgi_middleware(  # type: ignore[attr-defined]  # the decorator makes a Service of the class
-    Door, max_bytes=SETTINGS.max_bytes, max_searches=SETTINGS.max_searches
+    Perimeter, origins=SETTINGS.origins, proxies=SETTINGS.proxies
+)
+Shopcam.add_asgi_middleware(  # type: ignore[attr-defined]
+    Door, guard=Guard(SETTINGS), max_bytes=SETTINGS.max_bytes, max_searches=SETTINGS.max_searches
 )

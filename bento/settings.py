@@ -3,20 +3,25 @@
 from __future__ import annotations
 
 import os
+import re
 import socket
 from collections.abc import Mapping
+from ipaddress import ip_network
 from pathlib import Path
 from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator
 
+from bento.addresses import Network
 from catalog.errors import MalformedError
 from catalog.pictures import PictureLimits
 
 PREFIX = "SHOPCAM_"
 MIN_TOKEN = 16
-SECRETS = frozenset({"admin_token"})  # never on a command line, where others see them, and never in a sentence
-OURS_ELSEWHERE = frozenset({"SHOPCAM_PHOTOS"})  # read by loadtests
+# Never on a command line, where others see them, and never in a sentence.
+SECRETS = frozenset({"admin_token", "metrics_token"})
+API_KEY_VARIABLE = "SHOPCAM_API_KEY"  # the key that `bento search` sends
+OURS_ELSEWHERE = frozenset({"SHOPCAM_PHOTOS", API_KEY_VARIABLE})  # SHOPCAM_PHOTOS is read by loadtests
 
 
 class Settings(BaseModel):
@@ -48,7 +53,11 @@ class Settings(BaseModel):
     query_views: Annotated[
         int, Field(ge=1, le=2, description="2 averages a photo with its mirror image; twice the networks' work")
     ] = 1
-    allow_private_urls: Annotated[bool, Field(description="whether url may name an address that is not public")] = False
+    allow_private_urls: Annotated[bool, Field(description="whether url may name any address and port")] = False
+    url_networks: Annotated[
+        str, Field(description="networks that url may name though they are not public, such as 10.1.0.0/16,fd00:1::/64")
+    ] = ""
+    url_ports: Annotated[str, Field(description="ports that url may name")] = "80,443"
     follow_s: Annotated[
         float, Field(ge=0, le=3600, description="pause between looks at the store's pointer; 0: only after /admin/swap")
     ] = 2.0
@@ -62,7 +71,58 @@ class Settings(BaseModel):
         SecretStr | None, Field(description="bearer token of the admin routes, at least 16 characters; none: no routes")
     ] = None
 
-    @field_validator("admin_token")
+    metrics_token: Annotated[
+        SecretStr | None, Field(description="bearer token of /metrics, at least 16 characters; none: open")
+    ] = None
+    api_keys: Annotated[
+        Path | None, Field(description="file of API keys, see `bento keys`; without one everybody may search")
+    ] = None
+    rate_per_s: Annotated[
+        float, Field(ge=0, le=1e6, description="searches a second of each key or client address; 0: any number")
+    ] = 0.0
+    rate_burst: Annotated[
+        int, Field(ge=0, le=1_000_000, description="searches at once before rate_per_s holds; 0: two seconds' worth")
+    ] = 0
+    quota_per_day: Annotated[
+        int, Field(ge=0, description="searches a day (UTC) of each key or client address; 0: any number")
+    ] = 0
+    trusted_proxies: Annotated[
+        str, Field(description="networks of proxies whose X-Forwarded-For is believed, such as 10.0.0.0/8")
+    ] = ""
+    cors_origins: Annotated[
+        str, Field(description="web origins whose pages may call the service, such as https://shop.example")
+    ] = ""
+    audit_log: Annotated[
+        Path | None, Field(description="file to append the audit log to; without one it goes to standard error")
+    ] = None
+
+    @field_validator("api_keys", "audit_log", mode="before")
+    @classmethod
+    def _none_if_empty(cls, value: object) -> object:
+        """An empty variable is one that is not set."""
+        return None if value == "" else value
+
+    @field_validator("url_networks", "trusted_proxies")
+    @classmethod
+    def _are_networks(cls, value: str) -> str:
+        _networks(value)
+        return value
+
+    @field_validator("url_ports")
+    @classmethod
+    def _are_ports(cls, value: str) -> str:
+        _ports(value)
+        return value
+
+    @field_validator("cors_origins")
+    @classmethod
+    def _are_origins(cls, value: str) -> str:
+        for origin in _listed(value):
+            if not re.fullmatch(r"https?://[^/?#@*\s]+", origin):
+                raise ValueError(f"{origin!r} is no origin, expected https://host or https://host:port")
+        return value
+
+    @field_validator("admin_token", "metrics_token")
     @classmethod
     def _long_enough(cls, token: SecretStr | None) -> SecretStr | None:
         """An empty variable is one that is not set."""
@@ -71,6 +131,26 @@ class Settings(BaseModel):
         if len(token.get_secret_value()) < MIN_TOKEN:
             raise ValueError(f"should have at least {MIN_TOKEN} characters")
         return token
+
+    @property
+    def ports(self) -> frozenset[int]:
+        """Ports that `url` may name."""
+        return _ports(self.url_ports)
+
+    @property
+    def networks(self) -> tuple[Network, ...]:
+        """Networks that `url` may name besides the public internet."""
+        return _networks(self.url_networks)
+
+    @property
+    def proxies(self) -> tuple[Network, ...]:
+        """Networks of trusted proxies."""
+        return _networks(self.trusted_proxies)
+
+    @property
+    def origins(self) -> list[str]:
+        """Web origins that may call the service."""
+        return _listed(self.cors_origins)
 
     @property
     def instance(self) -> str:
@@ -120,6 +200,22 @@ def to_environment(settings: Settings) -> dict[str, str]:
         for name, value in settings.model_dump().items()
     }
     return {variable(name): str(value) for name, value in values.items() if value is not None}
+
+
+def _listed(value: str) -> list[str]:
+    return [part.strip() for part in value.split(",") if part.strip()]
+
+
+def _networks(value: str) -> tuple[Network, ...]:
+    """Raise ValueError for what is no network; a single address is one of its own."""
+    return tuple(ip_network(part) for part in _listed(value))
+
+
+def _ports(value: str) -> frozenset[int]:
+    ports = frozenset(int(part) if part.isdecimal() else 0 for part in _listed(value))
+    if not ports or not all(1 <= port <= 65535 for port in ports):
+        raise ValueError("expected ports from 1 to 65535, such as 80,443")
+    return ports
 
 
 def flag(name: str) -> str:

@@ -2,25 +2,27 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
-import socket
 import ssl
-import threading
-import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
-from types import TracebackType
 from typing import Any
-from urllib.parse import urljoin, urlsplit
+from urllib.parse import urljoin
 
+from catalog.deadline import Deadline
 from catalog.errors import NotFoundError, TooLargeError
 from catalog.pictures import PictureLimits
 
 TIMEOUT_S = 10.0
 MAX_REDIRECTS = 3
+MAX_ADDRESSES = 4  # of a host that are tried: whoever owns a name may list any number of others' machines
 _CHUNK_BYTES = 64 * 1024
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
+PORTS = {"http": 80, "https": 443}
 _PASSING = frozenset({408, 425, 429})  # with 5xx: what a server answers that may have the picture a little later
+
+AddressesOf = Callable[[str, int], Sequence[str]]
 
 
 class UnreachableError(NotFoundError):
@@ -40,18 +42,19 @@ def fetch(
     base: Path,
     limits: PictureLimits | None = None,
     timeout_s: float = TIMEOUT_S,
-    check_url: Callable[[str], None] | None = None,
+    addresses_of: AddressesOf | None = None,
 ) -> bytes:
     """Bytes of `image`: a path (relative to the folder `base`, or absolute), an http(s) URL, or s3://bucket/key.
 
-    `check_url` sees every http(s) address before it is asked, redirects included, and raises to refuse one. Raises
+    `addresses_of` is given host and port of every http(s) URL before it is asked, redirects included. It raises to
+    refuse one; what it returns is all that is connected to, so no second look-up can lead elsewhere. Raises
     `NotFoundError` where there is nothing to read within `timeout_s` (`UnreachableError` where it is worth another
     try), `TooLargeError` as soon as more than `limits.max_bytes` come.
     """
     limits = limits or PictureLimits()
     scheme = image.split("://", 1)[0].lower() if "://" in image else ""
     if scheme in ("http", "https"):
-        return _fetch_http(image, limits, timeout_s, check_url)
+        return _fetch_http(image, limits, timeout_s, addresses_of)
     if scheme == "s3":
         return _fetch_s3(image, limits, timeout_s)
     if scheme:
@@ -73,13 +76,12 @@ def _read_local(path: Path, limits: PictureLimits) -> bytes:
     return data
 
 
-def _fetch_http(url: str, limits: PictureLimits, timeout_s: float, check_url: Callable[[str], None] | None) -> bytes:
+def _fetch_http(url: str, limits: PictureLimits, timeout_s: float, addresses_of: AddressesOf | None) -> bytes:
     import httpx  # late: reading a local catalog needs no HTTP client
 
-    with _Deadline(timeout_s) as deadline:
+    with Deadline(timeout_s) as deadline:
         try:
-            with httpx.Client(verify=_tls(), timeout=timeout_s, headers={"Accept-Encoding": "identity"}) as client:
-                return _follow(client, url, limits, deadline, check_url)
+            return _follow(url, limits, deadline, addresses_of)
         except (httpx.HTTPError, httpx.InvalidURL, httpx.StreamError, ValueError) as error:  # ValueError: urllib's
             if deadline.passed or isinstance(error, httpx.TimeoutException):
                 raise UnreachableError(f"{_short(url)} did not answer within {timeout_s:g} s") from error
@@ -88,23 +90,59 @@ def _fetch_http(url: str, limits: PictureLimits, timeout_s: float, check_url: Ca
             raise kind(f"{_short(url)} can't be fetched: {error or type(error).__name__}") from error
 
 
-def _follow(
-    client: Any, url: str, limits: PictureLimits, deadline: _Deadline, check_url: Callable[[str], None] | None
-) -> bytes:
-    """GET `url` hop by hop, so that `_check_url` sees every address before it is asked."""
+def _follow(url: str, limits: PictureLimits, deadline: Deadline, addresses_of: AddressesOf | None) -> bytes:
+    """GET `url` hop by hop, so that every address is checked before it is asked."""
+    import httpx
+
     asked = url
-    for _ in range(MAX_REDIRECTS + 1):
-        _check_url(url)
-        if check_url is not None:
-            check_url(url)
-        with client.stream("GET", url, extensions={"trace": deadline.watch}) as response:
-            if response.status_code in _REDIRECTS and "location" in response.headers:
-                url = urljoin(url, response.headers["location"])
-                continue
-            if response.status_code != 200:
-                raise _refused(asked, response.status_code, response.headers.get("retry-after", ""))
-            return _read_capped(asked, response.iter_bytes(_CHUNK_BYTES), limits, deadline)
+    # Where addresses are checked, no proxy and no password file of this machine's environment has a part in it. No
+    # connection is used twice: one host's must not answer for another at the same address.
+    options: dict[str, Any] = {"trust_env": addresses_of is None, "limits": httpx.Limits(max_keepalive_connections=0)}
+    with httpx.Client(verify=_tls(), timeout=deadline.timeout_s, **options) as client:
+        for _ in range(MAX_REDIRECTS + 1):
+            target = httpx.URL(url)
+            _check_url(target)
+            with _get(client, target, deadline, addresses_of) as response:
+                if response.status_code in _REDIRECTS and "location" in response.headers:
+                    url = urljoin(url, response.headers["location"])
+                    continue
+                if response.status_code != 200:
+                    raise _refused(asked, response.status_code, response.headers.get("retry-after", ""))
+                return _read_plain(asked, response, limits, deadline)
     raise NotFoundError(f"{_short(asked)} redirects more than {MAX_REDIRECTS} times")
+
+
+@contextlib.contextmanager
+def _get(client: Any, target: Any, deadline: Deadline, addresses_of: AddressesOf | None) -> Iterator[Any]:
+    """GET `target`: by its name, or from the first of its checked addresses that takes the connection.
+
+    The name stays what the server is asked for and what its certificate must show.
+    """
+    import httpx
+
+    headers = {"Accept-Encoding": "identity"}
+    extensions: dict[str, Any] = {"trace": deadline.watch}
+    if addresses_of is None:
+        with client.stream("GET", target, headers=headers, extensions=extensions) as response:
+            yield response
+        return
+    host = target.raw_host.decode("ascii")
+    addresses = addresses_of(host, target.port or PORTS[target.scheme])[:MAX_ADDRESSES]
+    headers["Host"] = target.netloc.decode("ascii")
+    extensions["sni_hostname"] = host.rstrip(".")  # a certificate has no name with a dot at its end
+    with contextlib.ExitStack() as stack:
+        for number, address in enumerate(addresses, start=1):
+            pinned = target.copy_with(host=address, username=None, password=None)
+            request = client.stream("GET", pinned, headers=headers, extensions=extensions)
+            try:
+                response = stack.enter_context(request)
+            except httpx.ConnectError:
+                if number == len(addresses) or deadline.passed:
+                    raise
+                continue
+            yield response
+            return
+    raise NotFoundError(f"{_short(host)} has no address")
 
 
 def _refused(url: str, status: int, retry_after: str) -> NotFoundError:
@@ -114,14 +152,21 @@ def _refused(url: str, status: int, retry_after: str) -> NotFoundError:
     return UnreachableError(sentence, wait_s=float(retry_after) if retry_after.isdecimal() else None)
 
 
-def _check_url(url: str) -> None:
+def _check_url(target: Any) -> None:
     """Refuse a URL that may not be asked; called for the first address and for every redirect."""
-    parts = urlsplit(url)
-    if parts.scheme.lower() not in ("http", "https") or not parts.hostname:
-        raise NotFoundError(f"{_short(url)} can't be fetched, expected http://host/... or https://host/...")
+    if target.scheme not in PORTS or not target.host:
+        raise NotFoundError(f"{_short(str(target))} can't be fetched, expected http://host/... or https://host/...")
 
 
-def _read_capped(name: str, chunks: Iterable[bytes], limits: PictureLimits, deadline: _Deadline) -> bytes:
+def _read_plain(url: str, response: Any, limits: PictureLimits, deadline: Deadline) -> bytes:
+    """Read a body that is not compressed: we did not ask for it, and a small one can unpack to gigabytes."""
+    encoding = response.headers.get("content-encoding", "identity").strip().lower()
+    if encoding not in ("", "identity"):
+        raise NotFoundError(f"{_short(url)} answered with content encoding {encoding[:40]!r}, expected none")
+    return _read_capped(url, response.iter_raw(_CHUNK_BYTES), limits, deadline)
+
+
+def _read_capped(name: str, chunks: Iterable[bytes], limits: PictureLimits, deadline: Deadline) -> bytes:
     data = bytearray()
     for chunk in chunks:
         data += chunk
@@ -140,7 +185,7 @@ def _fetch_s3(url: str, limits: PictureLimits, timeout_s: float) -> bytes:
         raise NotFoundError(f"{_short(url)} must be s3://bucket/key")
     import botocore.exceptions  # late: only those who keep pictures in S3 need it
 
-    with _Deadline(timeout_s) as deadline:
+    with Deadline(timeout_s) as deadline:
         try:
             body = _s3(timeout_s).get_object(Bucket=bucket, Key=key)["Body"]
             with body:
@@ -155,48 +200,6 @@ def _fetch_s3(url: str, limits: PictureLimits, timeout_s: float) -> bytes:
             raise UnreachableError(f"{_short(url)} can't be fetched: {error}") from error
         except botocore.exceptions.BotoCoreError as error:
             raise NotFoundError(f"{_short(url)} can't be fetched: {error}") from error
-
-
-class _Deadline:
-    """Bounds a whole exchange: httpx bounds each read, so a server that drips bytes would never end otherwise.
-
-    At the end of `timeout_s` a timer shuts the last socket opened, which wakes the read that waits on it.
-    """
-
-    def __init__(self, timeout_s: float) -> None:
-        self.timeout_s = timeout_s
-        self._ends = time.monotonic() + timeout_s
-        self._socket: socket.socket | None = None
-        self._timer = threading.Timer(timeout_s, self._shut)
-        self._timer.daemon = True
-
-    @property
-    def passed(self) -> bool:
-        return time.monotonic() >= self._ends
-
-    def watch(self, event: str, info: Mapping[str, Any]) -> None:
-        """Trace hook of httpx: remembers the socket of each connection."""
-        if event in ("connection.connect_tcp.complete", "connection.start_tls.complete"):
-            self._socket = info["return_value"].get_extra_info("socket")
-            if self.passed:
-                self._shut()
-
-    def _shut(self) -> None:
-        if self._socket is None:
-            return
-        try:
-            self._socket.shutdown(socket.SHUT_RDWR)
-        except OSError:
-            return  # closed already
-
-    def __enter__(self) -> _Deadline:
-        self._timer.start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._timer.cancel()
 
 
 @functools.cache

@@ -344,7 +344,7 @@ class Store(ABC):
 def check_version(version: str) -> str:
     """Return the version if it can name a folder: `OutOfRangeError` otherwise."""
     if not VERSION.fullmatch(version):
-        raise OutOfRangeError(f"version '{version}' is not usable: letters, digits, '.', '_' and '-', at most 128")
+        raise OutOfRangeError(f"version {version!r} is not usable: letters, digits, '.', '_' and '-', at most 128")
     return version
 
 
