@@ -202,8 +202,8 @@ def _error(status: int, code: str, message: str, headers: dict[str, str] | None 
 def _route(scope: Scope) -> str:
     """The route of a request, for a metric: product ids and unknown addresses must not make new labels."""
     first = scope["path"].strip("/").split("/", 1)[0]
-    pages = ("", "products", "gallery", "categories", "static", "livez", "healthz", "readyz", "metrics")
-    known = (*pages, "search", "admin")
+    pages = ("", "engineers", "samples", "products", "gallery", "categories", "static")
+    known = (*pages, "livez", "healthz", "readyz", "metrics", "search", "admin")
     return f"/{first}" if first in known else "other"
 
 

@@ -107,6 +107,8 @@ def _environment(settings: Settings) -> Mapping[str, str]:
     given = to_environment(settings)
     if "://" not in settings.store:  # the service runs in another folder
         given[variable("store")] = str(Path(settings.store).resolve())
+    if settings.samples:
+        given[variable("samples")] = str(Path.cwd() / settings.samples)
     return {
         **os.environ,
         **given,

@@ -32,6 +32,7 @@ from index_builder.build import build_gallery
 from index_builder.gallery import Gallery
 from index_builder.manifest import LabelMode, LabelSettings, TextVector
 from index_builder.store import LocalStore
+from tests.bento.browsing import Tab, draw_watch, launched_browser, open_tab
 from tests.tiny_repository import COLORS, LABELS, TinyNetworks
 from training.words import train_words_from_catalogs
 
@@ -287,6 +288,24 @@ def photos() -> list[bytes]:
     """Eight photos of a shopper: JPEG, larger than the networks' input, of no product's exact picture."""
     rng = np.random.default_rng(17)
     return [jpeg(grid_picture(LABELS[number % len(LABELS)], rng, side_px=160)) for number in range(8)]
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Any]:
+    yield from launched_browser()
+
+
+@pytest.fixture
+def tab(browser: Any, service_url: str) -> Iterator[Tab]:
+    """The shop's page on a desktop."""
+    tab = open_tab(browser, service_url, viewport={"width": 1280, "height": 900})
+    yield tab
+    tab.page.context.close()
+
+
+@pytest.fixture(scope="session")
+def drawn(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return draw_watch(tmp_path_factory.mktemp("page") / "watch.jpg")
 
 
 @dataclass(frozen=True)
