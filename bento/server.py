@@ -22,7 +22,7 @@ from catalog.errors import NotReadyError, OutOfRangeError
 from catalog.terminal import console
 from export.local_triton import LocalTriton
 
-READY_S = 60.0
+READY_S = 180.0  # a process that ends is noticed at once; only a starved machine waits so long
 GRACE_S = 15.0
 POLL_S = 0.05
 TETHER = Path(__file__).with_name("tether.py")

@@ -38,12 +38,13 @@ export class Service {
   async fetch(path, options = {}) {
     let again = true;
     for (;;) {
-      const response = await this.send(path, options);
+      const key = sessionStorage.getItem(this.keyName);
+      const response = await this.send(path, options, key);
       if (response.ok) return response;
       const body = await response.json().catch(() => null);
       const sentence = body?.error?.message || `The service answered with status ${response.status} and no explanation.`;
       if (response.status === 401) {
-        await this.newKey(sentence);
+        await this.newKey(sentence, key);
         continue;
       }
       if (!BUSY.includes(response.status)) throw new ServiceError(sentence, response.status);
@@ -55,11 +56,9 @@ export class Service {
     }
   }
 
-  async send(path, options) {
+  async send(path, options, key) {
     const headers = new Headers(options.headers);
-    const key = sessionStorage.getItem(this.keyName);
     if (key !== null) headers.set("Authorization", `Bearer ${key}`);
-    this.sentKey = key;
     try {
       return await fetch(new URL(path, this.base), { ...options, headers });
     } catch (error) {
@@ -70,9 +69,9 @@ export class Service {
     }
   }
 
-  async newKey(sentence) {
-    if (sessionStorage.getItem(this.keyName) !== this.sentKey) return; // somebody gave one meanwhile
-    const key = await askForKey(this.own ? "This shop" : new URL(this.base).host, this.sentKey === null ? "" : sentence);
+  async newKey(sentence, refused) {
+    if (sessionStorage.getItem(this.keyName) !== refused) return; // one was given meanwhile
+    const key = await askForKey(this.own ? "This shop" : new URL(this.base).host, refused === null ? "" : sentence);
     if (key === null) throw new ServiceError("This shop answers only with a key. Search again to give one.", 401);
     sessionStorage.setItem(this.keyName, key);
   }
@@ -102,6 +101,7 @@ function waitOf(response) {
 }
 
 function duration(seconds) {
+  if (seconds <= 1) return "a second";
   if (seconds < 90) return `${Math.ceil(seconds)} seconds`;
   return seconds < 5400 ? `${Math.round(seconds / 60)} minutes` : `${Math.round(seconds / 3600)} hours`;
 }

@@ -3,8 +3,6 @@
 import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from email.message import Message
-from email.parser import BytesParser
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +22,19 @@ FLAGS = [
     "--disable-sync",
 ]
 FIRST_HITS = 12
+WCAG = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
 READY = "#gallery:not(:has-text('loading')), #facts > div"  # of the shop's page, of the engineers' page
+# Chromium does not tell what is in an uploaded file, so the page's own requests are looked at before they leave.
+WATCH = """(() => {
+  const real = window.fetch;
+  window.forms = [];
+  window.fetch = (path, options) => {
+    if (options?.body instanceof FormData) window.forms.push([...options.body]);
+    return real(path, options);
+  };
+})()"""
+LAST_FORM = """() => Promise.all(window.forms.at(-1).map(async ([name, value]) =>
+  [name, value instanceof File ? Array.from(new Uint8Array(await value.arrayBuffer())) : value]))"""
 HAND_OVER = """([way, bytes]) => {
   const data = new DataTransfer();
   data.items.add(new File([new Uint8Array(bytes)], "watch.jpg", {type: "image/jpeg"}));
@@ -54,6 +64,11 @@ class Tab:
         """Pixels by which the page is wider than the window."""
         return int(self.page.evaluate("document.documentElement.scrollWidth - innerWidth"))
 
+    def sent(self) -> dict[str, str | bytes]:
+        """The fields of the last form that the page sent."""
+        fields = self.page.evaluate(LAST_FORM)
+        return {name: bytes(value) if isinstance(value, list) else value for name, value in fields}
+
     def search(self, photo: Path) -> None:
         with self.page.expect_response("**/search"):
             self.page.set_input_files("#file", photo)
@@ -79,6 +94,7 @@ def launched_browser() -> Iterator[Any]:
 def open_tab(browser: Any, url: str, **options: Any) -> Tab:
     page = browser.new_context(**options).new_page()
     page.set_default_timeout(60_000)
+    page.add_init_script(WATCH)
     tab = Tab(page)
     page.on("console", lambda message: tab.complaints.append(message.text) if message.type == "error" else None)
     page.on("pageerror", lambda error: tab.complaints.append(str(error)))
@@ -96,19 +112,6 @@ def draw_watch(path: Path) -> Path:
     draw.rectangle((200, 0, 280, 70), fill="#5a3a22")
     image.save(path, quality=90)
     return path
-
-
-def sent(request: Any) -> dict[str, bytes]:
-    """The fields of a form that the page sent."""
-    kind = f"content-type: {request.headers['content-type']}\r\n\r\n".encode()
-    form: Message = BytesParser().parsebytes(kind + (request.post_data_buffer or b""))
-    parts = form.get_payload()
-    assert isinstance(parts, list)
-    return {
-        str(part.get_param("name", header="content-disposition")): part.get_payload(decode=True) or b""
-        for part in parts
-        if isinstance(part, Message)
-    }
 
 
 def ask(service_url: str, *, photo: Path | None = None, **options: Any) -> dict[str, Any]:
@@ -145,3 +148,20 @@ def assert_alike(shown: list[tuple[str, ...]], written: list[tuple[str, ...]]) -
             if left != right:
                 ours, theirs = (float(text.removeprefix("score ")) for text in (left, right))
                 assert ours == pytest.approx(theirs, abs=1.01 * 10 ** -len(right.rpartition(".")[2]))
+
+
+def violations(page: Any) -> list[str]:
+    """What axe-core finds, as `rule: element`."""
+    from axe_playwright_python.base import AXE_SCRIPT
+
+    page.evaluate(AXE_SCRIPT)
+    found = page.evaluate(
+        "tags => axe.run({runOnly: tags}).then(results => results.violations.flatMap("
+        "  rule => rule.nodes.map(node => `${rule.id}: ${node.target.join(' ')}`)))",
+        WCAG,
+    )
+    return list(found)
+
+
+def without_motion(page: Any) -> None:
+    page.emulate_media(reduced_motion="reduce")  # colors in the middle of a fade are nobody's choice

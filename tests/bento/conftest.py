@@ -164,9 +164,11 @@ def oracle(store: LocalStore, shop: Shop, networks: OnnxRuntimeNetworks) -> Orac
 
 
 @pytest.fixture(scope="session")
-def service_url(store: LocalStore, tiny_triton: LocalTriton, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+def service_url(
+    store: LocalStore, tiny_triton: LocalTriton, samples: list[Path], tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[str]:
     """The real service, shared by all tests that leave it as it is: small limits, and urls of public addresses only."""
-    settings = {"max_pixels": MAX_PIXELS, "max_bytes": MAX_BYTES}
+    settings = {"max_pixels": MAX_PIXELS, "max_bytes": MAX_BYTES, "samples": samples[0].parent / "*"}
     logs = tmp_path_factory.mktemp("service")
     with serve(logs, store=store.path, triton_url=tiny_triton.grpc_url, **settings) as service:
         wait_until_ready(service)
@@ -177,6 +179,17 @@ def service_url(store: LocalStore, tiny_triton: LocalTriton, tmp_path_factory: p
 def client(service_url: str) -> Iterator[httpx.Client]:
     with httpx.Client(base_url=service_url, timeout=30) as client:
         yield client
+
+
+@pytest.fixture(scope="session")
+def samples(photos: list[bytes], tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
+    """Photos to try, in the order of their names, beside a file that is none."""
+    folder = tmp_path_factory.mktemp("samples")
+    (folder / "b.txt").write_text("no photo")
+    paths = [folder / name for name in ("a.jpg", "c.jpg")]
+    for path, photo in zip(paths, photos, strict=False):
+        path.write_bytes(photo)
+    return paths
 
 
 @dataclass(frozen=True)
@@ -355,7 +368,7 @@ def wait_until_ready(service: Serve) -> None:
         assert service.process.poll() is None, service.output.read_text()
         return service.status() == 200
 
-    wait_until(ready, deadline_s=60)
+    wait_until(ready, deadline_s=240)
 
 
 def write_catalog(path: Path, rows: list[dict[str, str]]) -> None:

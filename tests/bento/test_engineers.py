@@ -7,8 +7,7 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.bento.browsing import Tab, ask, open_tab
-from tests.bento.test_page_troubles import violations, without_motion
+from tests.bento.browsing import Tab, ask, open_tab, violations, without_motion
 
 pytestmark = pytest.mark.browser
 
