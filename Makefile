@@ -10,6 +10,8 @@ PYTRITON := .venv-triton/bin/python
 SHOP := .cache/sample-shop
 # A camera photo that no network was trained on (split val of queries.csv).
 DEMO_PHOTO := $(SHOP)/photos/photo-00009.jpg
+# Camera photos of the same split, offered on the page of `make demo`.
+DEMO_SAMPLES := $(SHOP)/photos/photo-000[012][13579].jpg
 STORE ?= store
 REPOSITORY ?= model_repository
 SHOPCAM_PORT ?= 3000
@@ -65,7 +67,7 @@ gallery: $(STORE)/live.json ## sample shop -> gallery, live in ./store
 
 demo: .venv/.service .venv-triton/.ready $(STORE)/live.json ## sample shop -> gallery -> Triton + service -> a search
 	@once=; if [ -n "$$DEMO_ONCE" ] || ! [ -t 1 ]; then once=--once; fi; \
-	$(PY) -m bento serve --store $(STORE) --repository $(REPOSITORY) --local-triton --try $(DEMO_PHOTO) $$once
+	$(PY) -m bento serve --store $(STORE) --repository $(REPOSITORY) --local-triton --samples '$(DEMO_SAMPLES)' --try $(DEMO_PHOTO) $$once
 
 serve: .venv/.service .venv-triton/.ready $(STORE)/live.json ## the live gallery of ./store on http://127.0.0.1:3000
 	@$(PY) -m bento serve --store $(STORE) --repository $(REPOSITORY) --local-triton

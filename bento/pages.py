@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from pydantic import BaseModel
@@ -12,13 +13,28 @@ from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 
 from bento.pipeline import SearchPipeline
+from bento.samples import sample_photos
 from bento.schemas import HealthResponse
+from catalog.errors import NotFoundError
 
 PAGE = Path(__file__).parent / "page"
 POLICY = (
     "default-src 'self'; img-src 'self' data: blob:; media-src 'self' blob:; style-src 'self'; script-src 'self'; "
     "object-src 'none'; frame-ancestors 'none'; base-uri 'none'; form-action 'self'"
 )
+
+# The engineers' page asks the services that a person names, and no other one.
+ENGINEERS_POLICY = f"{POLICY}; connect-src 'self' http: https:"
+
+
+class PageFiles(StaticFiles):
+    """The page's files, asked for anew each time, so that parts of two releases never meet in one browser."""
+
+    def file_response(self, *args: Any, **kwargs: Any) -> Response:
+        """Send a file, or 304 where the browser has it."""
+        response = super().file_response(*args, **kwargs)
+        response.headers["Cache-Control"] = "no-cache"
+        return response
 
 
 def body(model: BaseModel) -> Response:
@@ -31,26 +47,34 @@ class Pages:
 
     def __init__(self, pipeline: SearchPipeline) -> None:
         self._pipeline = pipeline
+        self._samples = sample_photos(pipeline.settings.samples)
 
     @property
     def routes(self) -> list[Route | Mount]:
         """The table of GET routes."""
         return [
             Route("/", self.index),
+            Route("/engineers", self.engineers),
             Route("/livez", self.alive),
             Route("/healthz", self.alive),
             Route("/readyz", self.ready),
             Route("/metrics", self.metrics),
             Route("/gallery", self.gallery),
             Route("/categories", self.categories),
+            Route("/samples", self.samples),
+            Route("/samples/{number:int}", self.sample),
             Route("/products/{product_id:path}/image", self.picture),
             Route("/products/{product_id:path}", self.product),
-            Mount("/static", StaticFiles(directory=PAGE)),
+            Mount("/static", PageFiles(directory=PAGE)),
         ]
 
     async def index(self, _: Request) -> Response:
         """The web page."""
         return FileResponse(PAGE / "index.html", headers={"Content-Security-Policy": POLICY})
+
+    async def engineers(self, _: Request) -> Response:
+        """The page of those who tune: timings, facts of the gallery, two searches side by side."""
+        return FileResponse(PAGE / "engineers.html", headers={"Content-Security-Policy": ENGINEERS_POLICY})
 
     async def alive(self, _: Request) -> Response:
         """The process answers; says nothing about Triton or the gallery."""
@@ -71,6 +95,17 @@ class Pages:
     async def categories(self, _: Request) -> Response:
         """Labels and category paths."""
         return body(await self._pipeline.categories())
+
+    async def samples(self, _: Request) -> Response:
+        """Photos to try."""
+        return body(await self._pipeline.samples(self._samples))
+
+    async def sample(self, request: Request) -> Response:
+        """One of the photos to try."""
+        number = request.path_params["number"]
+        if number >= len(self._samples):
+            raise NotFoundError(f"there is no sample photo {number}; GET /samples lists them")
+        return FileResponse(self._samples[number], headers={"Cache-Control": "public, max-age=300"})
 
     async def product(self, request: Request) -> Response:
         """One catalog row."""

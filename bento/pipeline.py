@@ -3,49 +3,55 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Coroutine
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
-from typing import Any
-from urllib.parse import quote
+from typing import TypeVar
 
 import numpy as np
 
 from bento.addresses import PublicAddresses, check_form, resolve
+from bento.hits import flat, hits_of, image_url
 from bento.labels import TextPart, of_category, of_probabilities
 from bento.live import Live
 from bento.memory import QueryMemory, Remembered
 from bento.metrics import Stages, answer_of
 from bento.owner import Query
 from bento.requests import SearchRequest
+from bento.samples import offered
 from bento.schemas import (
     BoxBody,
     CategoriesResponse,
     ChangesBody,
     FollowingBody,
     GalleryResponse,
-    Hit,
     LabelBody,
     ProductResponse,
     RecallBody,
+    SamplesResponse,
     SearchOptions,
     SearchResponse,
     SwapFailureBody,
+    TextOptions,
+    TextResponse,
     Timings,
 )
 from bento.serving import Serving
 from bento.settings import Settings
+from bento.text_search import search_words
 from catalog.errors import DeadlineError
 from catalog.pictures import load_input, parse_box
 from catalog.rows import Box
 from catalog.sources import fetch
 from index_builder.filters import Filters
-from index_builder.gallery import Hits
 from index_builder.manifest import LabelMode
 from index_builder.views import mean_of_views, mean_probabilities, views_of
 
 LABELS_SHOWN = 5
 FETCHERS = 8
+
+T = TypeVar("T")
 
 
 class SearchPipeline:
@@ -64,11 +70,24 @@ class SearchPipeline:
 
     async def search(self, request: SearchRequest) -> SearchResponse:
         """Answer a photo, a product or an earlier query; raises DeadlineError after the settings' time limit."""
+        return await self._in_time(self._search(request))
+
+    async def search_text(self, options: TextOptions) -> TextResponse:
+        """Answer words; raises DeadlineError after the settings' time limit."""
+        return await self._in_time(self._search_text(options))
+
+    async def _in_time(self, search: Coroutine[None, None, T]) -> T:
         try:
             async with asyncio.timeout(self.settings.timeout_s):
-                return await self._search(request)
+                return await search
         except TimeoutError:
             raise DeadlineError(f"the search took longer than {self.settings.timeout_s:g} s") from None
+
+    async def _search_text(self, options: TextOptions) -> TextResponse:
+        stages = Stages()
+        async with self.live.lease() as serving:
+            with answer_of(serving.version):
+                return await search_words(serving, options, stages)
 
     async def _search(self, request: SearchRequest) -> SearchResponse:
         stages = Stages()
@@ -90,7 +109,7 @@ class SearchPipeline:
             query = Query(asked.image, text.vector, weight, top_k, filters)
         with stages.stage("search"):
             found = await serving.owner.search(query)
-            hits = _hits(serving, found, leave_out=asked.product_id)[: options.top_k]
+            hits = hits_of(serving, found, leave_out=asked.product_id)[: options.top_k]
         labels = _labels(serving, asked)
         query_id = options.query_id or self._memory.add(asked)
         return SearchResponse(
@@ -111,7 +130,7 @@ class SearchPipeline:
         """The catalog row of a product; NotFoundError for an unknown one."""
         async with self.live.lease() as serving:
             gallery = serving.gallery
-            row = _flat(gallery.product(gallery.row_of(product_id)))
+            row = flat(gallery.product(gallery.row_of(product_id)))
         return ProductResponse(**{**row, "image_url": image_url(product_id)})
 
     async def picture(self, product_id: str) -> bytes:
@@ -124,6 +143,11 @@ class SearchPipeline:
         """What `category` may be."""
         async with self.live.lease() as serving:
             return CategoriesResponse(labels=serving.gallery.manifest.labels, category_paths=serving.category_paths)
+
+    async def samples(self, photos: list[Path]) -> SamplesResponse:
+        """Photos that the page offers to try: these, or products of the gallery."""
+        async with self.live.lease() as serving:
+            return offered(photos, serving)
 
     async def gallery(self) -> GalleryResponse:
         """The gallery that answers, and how this replica follows the store."""
@@ -206,11 +230,6 @@ class SearchPipeline:
         return fetch(url, base=Path(), limits=self._limits, addresses_of=self._addresses_of)
 
 
-def image_url(product_id: str) -> str:
-    """The path of a product's picture."""
-    return f"/products/{quote(product_id, safe='')}/image"
-
-
 def _product(serving: Serving, product_id: str) -> Remembered:
     gallery = serving.gallery
     return Remembered(serving.space, gallery.image_vector(gallery.row_of(product_id)), None, None, product_id)
@@ -237,24 +256,3 @@ def _labels(serving: Serving, asked: Remembered) -> list[LabelBody]:
     names = serving.gallery.manifest.labels
     best = np.argsort(-asked.probabilities, kind="stable")[:LABELS_SHOWN]
     return [LabelBody(label=names[int(k)], score=min(1.0, float(asked.probabilities[k]))) for k in best]
-
-
-def _hits(serving: Serving, found: Hits, *, leave_out: str | None) -> list[Hit]:
-    hits = []
-    for k, product in enumerate(serving.gallery.rows(found.rows[0])):
-        if product["product_id"] == leave_out:
-            continue
-        text_score = float(found.text_scores[0, k])
-        ours = {
-            "score": float(found.scores[0, k]),
-            "image_score": float(found.image_scores[0, k]),
-            "text_score": None if np.isnan(text_score) else text_score,
-            "image_url": image_url(product["product_id"]),
-        }
-        hits.append(Hit(**{**_flat(product), **ours}))
-    return hits
-
-
-def _flat(product: dict[str, Any]) -> dict[str, Any]:
-    """The catalog columns with the unknown ones beside the known; a known name always wins."""
-    return {**product["extra"], **{name: value for name, value in product.items() if name != "extra"}}

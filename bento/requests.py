@@ -6,7 +6,7 @@ import asyncio
 import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeVar
 from urllib.parse import parse_qsl
 
 from pydantic import ValidationError
@@ -14,12 +14,13 @@ from starlette.datastructures import UploadFile
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
 
-from bento.schemas import SearchOptions
+from bento.schemas import Body, SearchOptions, TextOptions
 from catalog.errors import MalformedError, OutOfRangeError, ShopcamError, TooLargeError
 
 MAX_FIELDS = 32
 MAX_FIELDS_BYTES = 1024 * 1024  # of everything but the photo
 SOURCES = ("image", "url", "product_id", "query_id")
+Options = TypeVar("Options", bound=Body)
 _RANGE_ERRORS = ("greater_than", "less_than", "enum", "finite_number", "too_long", "too_short")
 
 
@@ -42,13 +43,7 @@ async def read_search(request: Request, *, timeout_s: float) -> SearchRequest:
 
     Raises MalformedError or OutOfRangeError, SlowUploadError when it is not there within `timeout_s`.
     """
-    try:
-        async with asyncio.timeout(timeout_s):
-            fields = await _fields(request)
-    except TimeoutError:
-        raise SlowUploadError(f"the request was not sent within {timeout_s:g} s") from None
-    except ClientDisconnect:
-        raise MalformedError("the request ended before it was whole") from None
+    fields = await _fields_in_time(request, timeout_s=timeout_s)
     image = fields.pop("image", None)
     if image is not None and not isinstance(image, bytes):
         raise MalformedError("image must be an uploaded file, as in `curl -F image=@photo.jpg`")
@@ -56,28 +51,45 @@ async def read_search(request: Request, *, timeout_s: float) -> SearchRequest:
     if len(given) != 1:
         listed = " and ".join(given) if given else "none"
         raise MalformedError(f"give exactly one of {', '.join(SOURCES)}; got {listed}")
-    options = parse_options(fields)
+    options = parse_options(fields, SearchOptions)
     if options.box is not None and given[0] not in ("image", "url"):
         raise MalformedError(f"box needs a photo: give image or url, not {given[0]}")
     return SearchRequest(image, options)
 
 
-def parse_options(fields: Mapping[str, Any]) -> SearchOptions:
+async def read_text(request: Request, *, timeout_s: float) -> TextOptions:
+    """Read the fields of a search by words; forms and errors as those of `read_search`."""
+    return parse_options(await _fields_in_time(request, timeout_s=timeout_s), TextOptions)
+
+
+def parse_options(fields: Mapping[str, Any], options: type[Options]) -> Options:
     """Check the fields beside the photo; empty ones count as not given."""
     try:
-        return SearchOptions.model_validate({name: value for name, value in fields.items() if value not in (None, "")})
+        return options.model_validate({name: value for name, value in fields.items() if value not in (None, "")})
     except ValidationError as error:
-        raise _sentence(error) from None
+        raise _sentence(error, options) from None
 
 
-def _sentence(error: ValidationError) -> ShopcamError:
+def _sentence(error: ValidationError, options: type[Body]) -> ShopcamError:
     first = error.errors()[0]
     name = ".".join(str(part) for part in first["loc"]) or "the request"
     if first["type"] == "extra_forbidden":
-        known = ", ".join(("image", *SearchOptions.model_fields))
+        known = ", ".join([*(["image"] if options is SearchOptions else []), *options.model_fields])
         return MalformedError(f"unknown field {name}; known are {known}")
+    if first["type"] == "missing":
+        return MalformedError(f"{name} is missing")
     message = f"{name}: {first['msg'][0].lower()}{first['msg'][1:]}, got {str(first['input'])[:80]!r}"
     return OutOfRangeError(message) if any(part in first["type"] for part in _RANGE_ERRORS) else MalformedError(message)
+
+
+async def _fields_in_time(request: Request, *, timeout_s: float) -> dict[str, Any]:
+    try:
+        async with asyncio.timeout(timeout_s):
+            return await _fields(request)
+    except TimeoutError:
+        raise SlowUploadError(f"the request was not sent within {timeout_s:g} s") from None
+    except ClientDisconnect:
+        raise MalformedError("the request ended before it was whole") from None
 
 
 async def _fields(request: Request) -> dict[str, Any]:

@@ -56,6 +56,14 @@ class SearchOptions(Body):
     )
 
 
+class TextOptions(Body):
+    """The fields of POST /search/text."""
+
+    query: str = Field(max_length=200, description="a shopper's words")
+    top_k: TopK = 10
+    filters: str | dict[str, Any] | None = Field(default=None, description="as those of POST /search")
+
+
 class LabelBody(Body):
     """One label of the classifier and its probability."""
 
@@ -69,8 +77,10 @@ class Hit(BaseModel):
     model_config = ConfigDict(extra="allow")
 
     product_id: str
-    score: Score = Field(description="(image_score + weight * text_score) / (1 + weight)")
-    image_score: Score = Field(description="cosine of the image parts")
+    score: Score = Field(
+        description="(image_score + weight * text_score) / (1 + weight); text_score in a search by words"
+    )
+    image_score: Score | None = Field(description="cosine of the image parts; null in a search by words")
     text_score: Score | None = Field(description="cosine of the text parts; null where either side has no text")
     title: str
     category_path: str
@@ -105,6 +115,15 @@ class SearchResponse(Body):
     )
     box: BoxBody | None
     weight: float
+    hits: list[Hit]
+    timings_ms: Timings
+
+
+class TextResponse(Body):
+    """The answer of POST /search/text."""
+
+    gallery_version: str
+    query: str
     hits: list[Hit]
     timings_ms: Timings
 
@@ -212,6 +231,19 @@ class ProductResponse(BaseModel):
     url: str | None = None
     image_url: str
     attributes: dict[str, Any] = Field(default_factory=dict)
+
+
+class SampleBody(Body):
+    """A photo to try the search with."""
+
+    name: str
+    url: str
+
+
+class SamplesResponse(Body):
+    """The answer of GET /samples."""
+
+    photos: list[SampleBody]
 
 
 class HealthResponse(Body):

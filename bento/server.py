@@ -22,7 +22,7 @@ from catalog.errors import NotReadyError, OutOfRangeError
 from catalog.terminal import console
 from export.local_triton import LocalTriton
 
-READY_S = 60.0
+READY_S = 180.0  # a process that ends is noticed at once; only a starved machine waits so long
 GRACE_S = 15.0
 POLL_S = 0.05
 TETHER = Path(__file__).with_name("tether.py")
@@ -110,6 +110,8 @@ def _environment(settings: Settings) -> Mapping[str, str]:
     for name in ("api_keys", "audit_log"):
         if (path := getattr(settings, name)) is not None:
             given[variable(name)] = str(path.resolve())
+    if settings.samples:
+        given[variable("samples")] = str(Path.cwd() / settings.samples)
     ours = {name: value for name, value in os.environ.items() if name != API_KEY_VARIABLE}
     return {
         **ours,

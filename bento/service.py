@@ -20,9 +20,9 @@ from bento.guard import Guard
 from bento.pages import Pages, body
 from bento.perimeter import Perimeter
 from bento.pipeline import SearchPipeline
-from bento.requests import read_search
+from bento.requests import read_search, read_text
 from bento.room import keep_little
-from bento.schemas import SearchOptions, SearchResponse
+from bento.schemas import SearchOptions, SearchResponse, TextOptions, TextResponse
 from bento.settings import from_environment
 from bento.tether import end_with_parent
 from catalog.errors import ShopcamError
@@ -45,8 +45,21 @@ class SearchForm(SearchOptions, IODescriptor):
         return cls.model_construct()
 
 
+class TextForm(TextOptions, IODescriptor):
+    """POST /search/text as BentoML describes it."""
+
+    @classmethod
+    async def from_http_request(cls, request: Request, serde: Any) -> TextForm:  # noqa: ARG003
+        """Leave the body to the API function, as `SearchForm` does."""
+        return cls.model_construct(query="")
+
+
 class SearchAnswer(SearchResponse, IODescriptor):
     """The answer of POST /search as BentoML describes it."""
+
+
+class TextAnswer(TextResponse, IODescriptor):
+    """The answer of POST /search/text as BentoML describes it."""
 
 
 @bentoml.service(
@@ -78,6 +91,15 @@ class Shopcam:
             return body(await self.pipeline.search(await read_search(ctx.request, timeout_s=SETTINGS.timeout_s)))
         except ShopcamError as error:
             ctx.response.status_code = error.status  # BentoML puts its own status on every answer
+            return error_response(error)
+
+    @bentoml.api(route="/search/text", input_spec=TextForm, output_spec=TextAnswer)
+    async def search_text(self, ctx: bentoml.Context, **_fields: Any) -> Response:
+        """Search with words alone."""
+        try:
+            return body(await self.pipeline.search_text(await read_text(ctx.request, timeout_s=SETTINGS.timeout_s)))
+        except ShopcamError as error:
+            ctx.response.status_code = error.status
             return error_response(error)
 
     @bentoml.on_shutdown

@@ -67,6 +67,9 @@ class Settings(BaseModel):
     instance_id: Annotated[
         str, Field(max_length=256, description="name of this replica, which decides whether it tries a canary")
     ] = ""
+    samples: Annotated[
+        str, Field(max_length=1000, description="photos to try on the page, as in 'photos/*.jpg'; none: products")
+    ] = ""
     admin_token: Annotated[
         SecretStr | None, Field(description="bearer token of the admin routes, at least 16 characters; none: no routes")
     ] = None

@@ -32,6 +32,7 @@ from index_builder.build import build_gallery
 from index_builder.gallery import Gallery
 from index_builder.manifest import LabelMode, LabelSettings, TextVector
 from index_builder.store import LocalStore
+from tests.bento.browsing import Tab, draw_watch, launched_browser, open_tab
 from tests.tiny_repository import COLORS, LABELS, TinyNetworks
 from training.words import train_words_from_catalogs
 
@@ -163,9 +164,11 @@ def oracle(store: LocalStore, shop: Shop, networks: OnnxRuntimeNetworks) -> Orac
 
 
 @pytest.fixture(scope="session")
-def service_url(store: LocalStore, tiny_triton: LocalTriton, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+def service_url(
+    store: LocalStore, tiny_triton: LocalTriton, samples: list[Path], tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[str]:
     """The real service, shared by all tests that leave it as it is: small limits, and urls of public addresses only."""
-    settings = {"max_pixels": MAX_PIXELS, "max_bytes": MAX_BYTES}
+    settings = {"max_pixels": MAX_PIXELS, "max_bytes": MAX_BYTES, "samples": samples[0].parent / "*"}
     logs = tmp_path_factory.mktemp("service")
     with serve(logs, store=store.path, triton_url=tiny_triton.grpc_url, **settings) as service:
         wait_until_ready(service)
@@ -176,6 +179,17 @@ def service_url(store: LocalStore, tiny_triton: LocalTriton, tmp_path_factory: p
 def client(service_url: str) -> Iterator[httpx.Client]:
     with httpx.Client(base_url=service_url, timeout=30) as client:
         yield client
+
+
+@pytest.fixture(scope="session")
+def samples(photos: list[bytes], tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
+    """Photos to try, in the order of their names, beside a file that is none."""
+    folder = tmp_path_factory.mktemp("samples")
+    (folder / "b.txt").write_text("no photo")
+    paths = [folder / name for name in ("a.jpg", "c.jpg")]
+    for path, photo in zip(paths, photos, strict=False):
+        path.write_bytes(photo)
+    return paths
 
 
 @dataclass(frozen=True)
@@ -289,6 +303,24 @@ def photos() -> list[bytes]:
     return [jpeg(grid_picture(LABELS[number % len(LABELS)], rng, side_px=160)) for number in range(8)]
 
 
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Any]:
+    yield from launched_browser()
+
+
+@pytest.fixture
+def tab(browser: Any, service_url: str) -> Iterator[Tab]:
+    """The shop's page on a desktop."""
+    tab = open_tab(browser, service_url, viewport={"width": 1280, "height": 900})
+    yield tab
+    tab.page.context.close()
+
+
+@pytest.fixture(scope="session")
+def drawn(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return draw_watch(tmp_path_factory.mktemp("page") / "watch.jpg")
+
+
 @dataclass(frozen=True)
 class Serve:
     """A running `python -m bento serve`: its address, its process, and what it says."""
@@ -336,7 +368,7 @@ def wait_until_ready(service: Serve) -> None:
         assert service.process.poll() is None, service.output.read_text()
         return service.status() == 200
 
-    wait_until(ready, deadline_s=60)
+    wait_until(ready, deadline_s=240)
 
 
 def write_catalog(path: Path, rows: list[dict[str, str]]) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import re
+from pathlib import Path
 from urllib.parse import quote
 
 import httpx
@@ -44,6 +45,37 @@ def test_files_of_the_page_have_their_types(client: httpx.Client, name: str, kin
     answer = client.get(f"/static/{name}")
     assert answer.status_code == 200
     assert kind in answer.headers["content-type"]
+
+
+def test_the_engineers_page_may_ask_other_services_and_run_only_its_own_scripts(client: httpx.Client) -> None:
+    answer = client.get("/engineers")
+    assert "<title>shopcam: engineers" in answer.text
+    policy = dict(part.strip().split(" ", 1) for part in answer.headers["content-security-policy"].split(";"))
+    assert policy["script-src"] == policy["style-src"] == "'self'"
+    assert policy["connect-src"] == "'self' http: https:"
+    assert "connect-src" not in client.get("/").headers["content-security-policy"]  # default-src 'self' stands
+
+
+def test_parts_of_the_page_are_asked_for_anew(client: httpx.Client) -> None:
+    first = client.get("/static/app.js")
+    assert first.headers["cache-control"] == "no-cache"
+    assert client.get("/static/app.js", headers={"If-None-Match": first.headers["etag"]}).status_code == 304
+
+
+def test_sample_photos_are_the_files_of_the_pattern(client: httpx.Client, samples: list[Path]) -> None:
+    offered = client.get("/samples").json()["photos"]
+    assert [client.get(one["url"]).content for one in offered] == [path.read_bytes() for path in samples]
+    assert client.get(offered[0]["url"]).headers["content-type"] == "image/jpeg"
+    refused(client.get(f"/samples/{len(samples)}"), 404, "not_found")
+
+
+def test_without_sample_photos_products_stand_in(fused_url: str, shop: Shop) -> None:
+    with httpx.Client(base_url=fused_url, timeout=60) as client:
+        offered = client.get("/samples").json()["photos"]
+        titles = {f"/products/{quote(row['product_id'], safe='')}/image": row["title"] for row in shop.rows}
+        assert 1 <= len(offered) <= 8
+        assert {one["url"]: one["name"] for one in offered}.items() <= titles.items()
+        assert {client.get(one["url"]).headers["content-type"] for one in offered} == {"image/jpeg"}
 
 
 @pytest.mark.parametrize("path", ["/static/../door.py", "/static/%2e%2e/door.py", "/static/..%2fdoor.py"])
