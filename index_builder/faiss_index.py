@@ -250,7 +250,7 @@ def _without_matrix(index: Any, image_dim: int) -> tuple[Any, list[NDArray[np.fl
     """Return what an index without a bias multiplies queries with, and the index behind; nothing for any other.
 
     The matrix comes in its parts [D_I, D_I'] and [D_T, D_T'] where all else is zero, as `part_transforms` makes it.
-    FAISS takes four times as long for the product, ten times for one query.
+    FAISS takes several times as long for the product, most of all for one query.
     """
     outer = faiss.downcast_index(index)
     if not isinstance(outer, faiss.IndexPreTransform) or outer.chain.size() != 1:

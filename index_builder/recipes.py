@@ -24,7 +24,7 @@ TRAINING_ROWS = 200_000
 ROWS_PER_LIST = 39
 LARGEST_FLAT_GPU_ROWS = 1_000_000
 IMAGE_OUT, TEXT_OUT = 256, 128  # word vectors of 110 are padded, so that sub-spaces of 8 align and number 48
-# What a graph is searched by: a graph over half of that takes half the time, and listing more candidates costs little.
+# What a graph is searched by: a graph over half of that is quicker, and listing more candidates costs little.
 SMALL_IMAGE_OUT, SMALL_TEXT_OUT = 128, 64
 SMALL_GRAPH_ROWS = 200_000  # the denser the rows, the more candidates they need: of a million rows 128 and more
 SUBSPACE = 8

@@ -28,7 +28,7 @@ class Constants:
     gpu_photos_per_s: float = 2000.0  # assumption: GoogLeNet in fp16 on one A10G, fetching not the limit
     thumbnail_bytes: int = 18_000  # measured: grocery gallery
     row_bytes: int = 556  # measured: products.arrow of a million rows
-    index_rows_per_s_core: float = 1000.0  # measured: galleries.md, a million rows in 474 s on two cores
+    index_rows_per_s_core: float = 560.0  # measured: galleries.md, a million rows in 895 s on two busy cores
     cpu_dollars: float = 0.34  # assumption: 8 cores
     gpu_dollars: float = 1.01  # assumption: one A10G
     cores: int = 8

@@ -177,7 +177,8 @@ def searcher(
 def one_shot_searcher(parts: Vectors, *, recipe: str) -> Searcher:
     """Return the product's own searcher over an arm's gallery, each row a product; recipes are those of a build."""
     chosen = choose_recipe(recipe, Facts(len(parts.image), parts.image.shape[1], parts.text.shape[1]))
-    index = make_index(fuse_gallery(parts.image, parts.text, default_weight=STORED_WEIGHT), chosen)
+    rows = fuse_gallery(parts.image, parts.text, default_weight=STORED_WEIGHT)
+    index = make_index(rows, chosen, image_dim=parts.image.shape[1])
     stored = Parts(
         np.hstack([unit(parts.image), parts.text]).astype(np.float32),
         parts.image.shape[1],

@@ -18,9 +18,9 @@ from benchmarks.quality.search import Vectors, one_shot_searcher
 from benchmarks.quality.sequential import Merge, SequentialSearcher
 from catalog.terminal import progress
 from export.onnx_runtime import OnnxRuntimeNetworks
-from index_builder.faiss_index import RowFinder, faiss, make_index
+from index_builder.faiss_index import faiss
 from index_builder.fusion import fuse_gallery, fuse_query, unit
-from index_builder.recipes import Facts, choose_recipe
+from index_builder.recipes import FLAT
 
 EXACT_ROWS = 20_000  # where a build takes an exact index
 GRAPH_ROWS = 60_000  # where it takes a graph
@@ -133,13 +133,10 @@ def sequential_times(parts: Vectors, *, weight: float, recipe: str = "auto", rou
 
 def graph_recall(parts: Vectors, *, weight: float, recipe: str) -> float:
     """Return recall@10 of one-shot search by a recipe against exact search, over all queries."""
-    rows = fuse_gallery(parts.image, parts.text, default_weight=1.0)
-    queries = fuse_query(parts.query_image, parts.query_text, weight=weight, default_weight=1.0)
-    found = []
-    for one in (recipe, "Flat"):
-        chosen = choose_recipe(one, Facts(len(rows), IMAGE_DIM, TEXT_DIM))
-        index = make_index(rows, chosen)
-        found.append(RowFinder(index).find(queries, count=TOP_K, parameters=chosen.search_parameters, threads=1))
+    queries = (parts.query_image, parts.query_text)
+    found = [
+        one_shot_searcher(parts, recipe=one).search(*queries, weight=weight, top_k=TOP_K).rows for one in (recipe, FLAT)
+    ]
     return float(np.mean([len(set(got) & set(want)) / TOP_K for got, want in zip(*found, strict=True)]))
 
 

@@ -41,10 +41,10 @@ def test_the_plain_case_of_the_search_time_is_the_first_size_and_comes_first():
     rows = search_time_rows({60_000: speed.Times(seconds), 20_000: speed.Times({**seconds, "one-shot": 0.001})})
     plain, *others = rows
     assert (plain.name, plain.value, plain.ok) == ("one-shot over sequential search time", pytest.approx(0.5), True)
-    assert plain.note.startswith("2.00 and 4.00 ms; HNSW32, 60,000 rows, one thread;")
+    assert plain.note.startswith("2.00 and 4.00 ms; PCA128+64,HNSW16, 60,000 rows, one thread;")
     assert {row.name.removeprefix(f"{plain.name}, "): (row.value, row.target) for row in others} == {
-        "HNSW32, 60,000 rows, image-first": (pytest.approx(2), None),
-        "HNSW32, 60,000 rows, text-first": (pytest.approx(1), None),
+        "PCA128+64,HNSW16, 60,000 rows, image-first": (pytest.approx(2), None),
+        "PCA128+64,HNSW16, 60,000 rows, text-first": (pytest.approx(1), None),
         **{f"Flat, 20,000 rows, {merge}": (pytest.approx(0.001 / seconds[merge]), None) for merge in Merge},
     }
 

@@ -6,6 +6,7 @@ import pytest
 from benchmarks.quality import speed
 from benchmarks.quality.search import Vectors
 from benchmarks.quality.sequential import Merge, SequentialSearcher
+from index_builder import recipes
 from index_builder.search import Searcher
 
 
@@ -55,13 +56,16 @@ def test_a_tiled_gallery_begins_with_itself_and_moves_little():
     assert np.array_equal(tiled.text[40:80], given.text)
 
 
-def test_every_search_is_timed_and_an_exact_graph_finds_all():
+@pytest.mark.parametrize("flat_rows", [100, 1000])
+def test_every_search_is_timed_and_an_exact_graph_finds_all(flat_rows, monkeypatch):
+    monkeypatch.setattr(recipes, "FLAT_ROWS", flat_rows)  # 300 rows are few, or enough for a graph of reduced vectors
     given = parts(300)
     times = speed.sequential_times(given, weight=2.0, rounds=3)
     assert set(times.seconds) == {"one-shot", *(merge.value for merge in Merge)}
     assert min(times.seconds.values()) > 0
     assert speed.graph_recall(given, weight=2.0, recipe="Flat") == 1.0
     assert speed.graph_recall(given, weight=2.0, recipe="HNSW32") > 0.9
+    assert speed.graph_recall(given, weight=2.0, recipe="PCA64+32,HNSW16") > 0.9
 
 
 def test_both_sides_go_from_the_parts_of_one_query_to_ranked_rows(monkeypatch):

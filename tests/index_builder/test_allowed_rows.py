@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from catalog.errors import OutOfRangeError
-from index_builder.faiss_index import filtered_parameters, find_rows, make_index
+from index_builder.faiss_index import RowFinder, filtered_parameters, make_index
 from index_builder.fusion import FusedRows, unit
 from index_builder.manifest import IndexRecipe
 from index_builder.search import Parts, Searcher, scan
@@ -132,7 +132,9 @@ def test_selections_that_do_not_fit(searchers):
             searchers["HNSW8"].search(query, None, weight=0, top_k=1, allowed=allowed)
     index = make_index(np.eye(16, dtype=np.float32), IndexRecipe(factory="PQ4x4"))
     with pytest.raises(OutOfRangeError, match="IndexPQ cannot leave rows out"):
-        find_rows(index, np.eye(16, dtype=np.float32), count=1, parameters={}, threads=1, allowed=np.ones(16, np.bool_))
+        RowFinder(index).find(
+            np.eye(16, dtype=np.float32), count=1, parameters={}, threads=1, allowed=np.ones(16, np.bool_)
+        )
 
 
 @settings(max_examples=80, deadline=None)

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from index_builder.faiss_index import find_rows, make_index
+from index_builder.faiss_index import RowFinder, make_index
 from index_builder.recipes import starting_recipe
 
 
@@ -17,7 +17,7 @@ def test_all_lists_probed_is_exact_and_one_is_not(recipe: str):
     index = make_index(vectors, starting_recipe(recipe))
 
     def recall(nprobe: int) -> float:
-        found = find_rows(index, queries, count=10, parameters={"nprobe": nprobe}, threads=1)
+        found = RowFinder(index).find(queries, count=10, parameters={"nprobe": nprobe}, threads=1)
         return float(np.mean([len(set(rows) & set(best)) / 10 for rows, best in zip(found, exact, strict=True)]))
 
     assert recall(16) == 1.0
@@ -32,7 +32,7 @@ def test_a_refinement_chooses_from_as_many_more_as_it_is_told():
     index = make_index(vectors, starting_recipe("PQ4x4,RFlat"))
 
     def recall(factor: float) -> float:
-        found = find_rows(index, queries, count=10, parameters={"k_factor_rf": factor}, threads=1)
+        found = RowFinder(index).find(queries, count=10, parameters={"k_factor_rf": factor}, threads=1)
         return float(np.mean([len(set(rows) & set(best)) / 10 for rows, best in zip(found, exact, strict=True)]))
 
     assert recall(60) == 1.0  # all rows are compared uncompressed
