@@ -5,9 +5,11 @@ Importing this module imports Locust, which patches the sockets of the whole pro
 
 from __future__ import annotations
 
+import signal
 import time
 from argparse import Namespace
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -74,7 +76,8 @@ def run(load: Load, folder: Path, *, beside: Sequence[Beside] = (), name: str = 
         watchers = [gevent.spawn(_scrape_often, load.url, plan.now_s, scrapes)]
         others = [gevent.spawn(each, plan.now_s) for each in beside]
         try:
-            _follow(plan, runner, lambda: any(other.dead for other in others), load=load, name=name)
+            with _interrupts_end_here():
+                _follow(plan, runner, lambda: any(other.dead for other in others), load=load, name=name)
         finally:
             gevent.killall([*watchers, *others])  # what they must undo they do before they end
             plan.is_over = True
@@ -86,6 +89,17 @@ def run(load: Load, folder: Path, *, beside: Sequence[Beside] = (), name: str = 
             other.get()
         scrapes.append(scrape(load.url, seconds))
     return Ran(seconds, cpu_s, tuple(each for each in scrapes if each is not None))
+
+
+@contextmanager
+def _interrupts_end_here() -> Iterator[None]:
+    """Raise Ctrl-C's KeyboardInterrupt in the caller, not in the user whose turn it happens to be."""
+    here = gevent.getcurrent()
+    before = signal.signal(signal.SIGINT, lambda _number, _frame: gevent.kill(here, exception=KeyboardInterrupt))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def _follow(plan: Plan, runner: Any, is_over: Callable[[], bool], *, load: Load, name: str) -> None:

@@ -51,7 +51,11 @@ def test_a_key_is_asked_for_once_and_sent_from_then_on(browser: Any, service_url
 def test_a_busy_service_is_asked_again_by_itself_once(tab: Tab, service_url: str, drawn: Path, status: int) -> None:
     body = {"error": {"code": "busy", "message": "too much to do"}}
     said: list[str] = []
-    tab.page.expose_function("noted", said.append)
+
+    def note(text: str) -> None:  # Playwright takes functions of Python only
+        said.append(text)
+
+    tab.page.expose_function("noted", note)
     tab.page.evaluate(
         """new MutationObserver(() => noted(document.getElementById("status").textContent))
              .observe(document.getElementById("status"), {childList: true})"""

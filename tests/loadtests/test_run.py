@@ -54,18 +54,18 @@ def test_a_run_counts_what_the_server_saw(loadtests: Loadtests, photos: Path, tm
 def test_overload_is_shed_and_the_knee_is_where_the_capacity_is(
     loadtests: Loadtests, photos: Path, tmp_path: Path
 ) -> None:
-    """8 at once for 1 s each are 8 a second. Loads 3, 6, 9, 12: the knee is 6; 4 may wait, the others get 429."""
+    """8 at once for 1 s each are 8 a second. Loads 5, 10, 15, 20: the knee is 5; 4 may wait, the others get 429."""
     with Shop(latency_s=1.0, at_once=8, waiting=4).serving() as shop:
-        options = ("--shape", "ramp", "--rate", 12, "--steps", 4, "--duration", "48s", "--garbage", 0)
+        options = ("--shape", "ramp", "--rate", 20, "--steps", 4, "--duration", "40s", "--garbage", 0)
         done = loadtests("run", "--host", shop.url, "--photos", photos, "--out", tmp_path, *options)
 
     assert done.returncode == 0, done.stderr
     run = results.read(tmp_path)
-    assert len(run.answers) == 12 * (3 + 6 + 9 + 12)  # all that were due, whatever became of them
+    assert len(run.answers) == 10 * (5 + 10 + 15 + 20)  # all that were due, whatever became of them
     assert run.total.shed == shop.statuses["429"] > 0
     assert run.total.failed == 0
     assert run.knee is not None
-    assert run.knee.level == 6, run.by_step
+    assert run.knee.level == 5, run.by_step
     assert run.by_step[-1].line.goodput_per_s <= 8 * 1.1
     assert f"Knee: {run.knee.level:g} arrivals/s" in done.stdout
     assert (tmp_path / "load.png").read_bytes().startswith(PNG)
