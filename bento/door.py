@@ -19,16 +19,20 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Match
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from bento.admission import Admission
+from bento.deadlines import timeout_of
 from bento.guard import Guard
 from bento.metrics import ANSWERS
+from bento.presence import answer_while_there
 from bento.schemas import ErrorDetail, ErrorResponse
 from bento.visits import visit_of
-from catalog.errors import OverloadedError, ShopcamError, TooLargeError
+from catalog.errors import ShopcamError, TooLargeError
 
 logger = logging.getLogger("shopcam")
 
 FORM_OVERHEAD_BYTES = 64 * 1024  # boundaries and fields around the photo
 MAX_ERROR_BODY_BYTES = 64 * 1024
+CLIENT_CLOSED = "client_closed"
 MAX_DIGITS = 18  # of a declared length: Python refuses to read a number of thousands
 _CODES = {
     400: ("malformed", "the request cannot be read"),
@@ -62,12 +66,11 @@ class Door:
 
     pages: ClassVar[Starlette | None] = None
 
-    def __init__(self, app: ASGIApp, *, guard: Guard, max_bytes: int, max_searches: int) -> None:
+    def __init__(self, app: ASGIApp, *, guard: Guard, admission: Admission, max_bytes: int) -> None:
         self.app = app
         self._guard = guard
+        self._admission = admission
         self._max_bytes = max_bytes
-        self._max_searches = max_searches
-        self._searches = 0
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Handle one connection."""
@@ -81,7 +84,7 @@ class Door:
             if page is not None:
                 await page(scope, receive, answer.send)
             else:
-                await self._search(scope, receive, answer.send)
+                await self._search(scope, receive, answer)
         except ShopcamError as error:
             await answer.replace(error_response(error), receive)
         except Exception:  # the last place where a bug can become an answer
@@ -97,15 +100,13 @@ class Door:
             return pages
         return None
 
-    async def _search(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Let BentoML answer, unless too many wait: refused early is better than late."""
-        if self._searches >= self._max_searches:
-            raise OverloadedError(f"{self._searches} searches are in progress; try again soon", retry_after_s=1)
-        self._searches += 1
-        try:
-            await self.app(scope, self._capped(scope, receive), send)
-        finally:
-            self._searches -= 1
+    async def _search(self, scope: Scope, receive: Receive, answer: _Answer) -> None:
+        """Let BentoML answer, unless that would take too long or the client leaves."""
+        patience_s = timeout_of(Headers(scope=scope), default_s=math.inf, most_s=math.inf)
+        with self._admission.request(timeout_s=patience_s) as place:
+            capped = self._capped(scope, receive)
+            if not await answer_while_there(self.app, scope, capped, answer.send, whole=place.enter):
+                answer.code = CLIENT_CLOSED
 
     def _capped(self, scope: Scope, receive: Receive) -> Receive:
         """Count the body while it is read; a declared length over the limit is refused before a byte of it."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from starlette.datastructures import MutableHeaders
 
+from bento.deadlines import HEADER as TIMEOUT
 from bento.visits import Visit
 
 # Data is neither a document nor a frame; the page brings a policy of its own.
@@ -17,7 +18,7 @@ SECURITY_HEADERS = {
 }
 REQUEST_ID = "X-Request-ID"
 # What a page of another origin may send and read.
-CORS_REQUEST_HEADERS = ("Authorization", "Content-Type", "X-API-Key", REQUEST_ID)
+CORS_REQUEST_HEADERS = ("Authorization", "Content-Type", "X-API-Key", TIMEOUT, REQUEST_ID)
 CORS_ANSWER_HEADERS = ("RateLimit", "RateLimit-Policy", "Retry-After", REQUEST_ID)
 CORS_MAX_AGE_S = 600
 

@@ -76,6 +76,8 @@ class Live:
         Raises NotReadyError when the picture does not come back as itself. An answer counts for two seconds.
         """
         async with self._canary, self.lease() as serving:
+            if serving.breaker.reason is not None:
+                raise NotReadyError(serving.breaker.reason, retry_after_s=RETRY_S)
             if time.monotonic() - self._canary_at > CANARY_S:
                 try:
                     await check_canary(serving)
@@ -129,7 +131,7 @@ class Live:
 
     async def _retire(self, blue: Serving) -> None:
         """Close blue when its last request has ended, and give its memory back."""
-        if not await blue.idle(timeout_s=self._settings.timeout_s + DRAIN_S):
+        if not await blue.idle(timeout_s=self._settings.longest_s + DRAIN_S):
             logger.warning("gallery %s is closed although requests still use it", blue.version)
         await blue.close()
         del blue

@@ -26,6 +26,7 @@ class Remembered:
     probabilities: NDArray[np.float32] | None
     box: Box | None
     product_id: str | None = None
+    photo: Hashable = None  # equal for equal photos, boxes and networks; None: not to be recognized
 
 
 class QueryMemory:

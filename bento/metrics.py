@@ -17,6 +17,15 @@ BUCKETS_S = (0.001, 0.002, 0.004, 0.008, 0.016, 0.032, 0.064, 0.128, 0.256, 0.51
 STAGE_S = Histogram("shopcam_stage_seconds", "Seconds spent in each stage of a search", ["stage"], buckets=BUCKETS_S)
 ANSWERS = Counter("shopcam_answers_total", "Answers by route and error code (ok: success)", ["route", "code"])
 
+IN_PROGRESS = Gauge("shopcam_searches_in_progress", "Searches that are being answered, uploads left out")
+EXPECTED_S = Gauge("shopcam_expected_seconds", "What the next search would take; much more than allowed is refused")
+CIRCUIT_OPEN = Gauge("shopcam_circuit_open", "1 while calls of the model server are refused until a canary succeeds")
+CACHE = Counter(
+    "shopcam_shared_work_total",
+    "Results by kind (vectors, hits): hit, shared with a request in progress, miss",
+    ["kind", "result"],
+)
+
 VERSION_ANSWERS = Counter(
     "shopcam_gallery_answers_total", "Searches by gallery version and error code", ["gallery_version", "code"]
 )

@@ -22,6 +22,7 @@ from index_builder.manifest import LivePointer
 from index_builder.opening import open_gallery
 from index_builder.store import Store, open_store
 
+NETWORKS_SHARE = 0.8  # of a search's time; who waits longer has a model server that fails, not a client that leaves
 NICE = 10  # of reading and hashing, which is long, can wait, and does not hold the interpreter lock
 
 T = TypeVar("T")
@@ -71,13 +72,14 @@ class Opener:
         if beside is not None:
             await in_thread(partial(check_room, manifest, beside=beside), name="room")
         folder = await self.ask(lambda store: _verified(store, version), name="verify", nice=NICE)
-        networks = AsyncTritonNetworks(url, info=info, timeout_s=self._settings.timeout_s)
+        networks = AsyncTritonNetworks(url, info=info, timeout_s=NETWORKS_SHARE * self._settings.timeout_s)
         serving = await self.ask(lambda store: _open(store, folder, spaces=info.spaces, networks=networks), name="open")
         try:
             await check_canary(serving)
         except BaseException:
             await serving.close()
             raise
+        serving.breaker.canary = partial(check_canary, serving)
         return serving
 
 

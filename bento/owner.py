@@ -99,6 +99,9 @@ class GalleryOwner:
                 self._answer(group)
 
     def _answer(self, group: list[_Waiting]) -> None:
+        group = [waiting for waiting in group if not waiting.answer.done()]  # clients that left cost no search
+        if not group:
+            return
         try:
             hits = self._search([waiting.query for waiting in group])
         except Exception as error:  # whatever went wrong belongs to the request that asked, not to its neighbors

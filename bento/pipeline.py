@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine
+import hashlib
+import secrets
+from collections.abc import Coroutine, Hashable
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
@@ -26,6 +28,7 @@ from bento.schemas import (
     ChangesBody,
     FollowingBody,
     GalleryResponse,
+    Hit,
     LabelBody,
     ProductResponse,
     RecallBody,
@@ -39,6 +42,7 @@ from bento.schemas import (
 )
 from bento.serving import Serving
 from bento.settings import Settings
+from bento.shared_work import SharedWork
 from bento.text_search import search_words
 from catalog.errors import DeadlineError
 from catalog.pictures import load_input, parse_box
@@ -49,6 +53,7 @@ from index_builder.manifest import LabelMode
 from index_builder.views import mean_of_views, mean_probabilities, views_of
 
 LABELS_SHOWN = 5
+LARGE_BYTES = 512 * 1024  # of a photo whose hash would hold up others; it is made in a thread
 FETCHERS = 8
 
 T = TypeVar("T")
@@ -62,26 +67,23 @@ class SearchPipeline:
         self._limits = settings.limits
         self.live = Live(settings)
         self._memory = QueryMemory(keep_s=settings.query_memory_s)
+        most, keep_s = settings.cache_entries, settings.query_memory_s
+        self._seen: SharedWork[Remembered] = SharedWork("vectors", most=most, keep_s=keep_s)
+        self._found: SharedWork[list[Hit]] = SharedWork("hits", most=most, keep_s=keep_s)
+        self._secret = secrets.token_bytes(32)  # so that what is kept does not tell which photo it was
         self._decoders = ThreadPoolExecutor(settings.decode_threads, thread_name_prefix="decode")
         # Apart from the decoders, so that a slow web server of others does not hold up uploaded photos.
         self._fetchers = ThreadPoolExecutor(FETCHERS, thread_name_prefix="fetch")
         public = PublicAddresses(settings.ports, settings.networks)
         self._addresses_of = resolve if settings.allow_private_urls else public
 
-    async def search(self, request: SearchRequest) -> SearchResponse:
-        """Answer a photo, a product or an earlier query; raises DeadlineError after the settings' time limit."""
-        return await self._in_time(self._search(request))
+    async def search(self, request: SearchRequest, *, timeout_s: float) -> SearchResponse:
+        """Answer a photo, a product or an earlier query; raises DeadlineError when that takes longer."""
+        return await _in_time(self._search(request), timeout_s)
 
-    async def search_text(self, options: TextOptions) -> TextResponse:
-        """Answer words; raises DeadlineError after the settings' time limit."""
-        return await self._in_time(self._search_text(options))
-
-    async def _in_time(self, search: Coroutine[None, None, T]) -> T:
-        try:
-            async with asyncio.timeout(self.settings.timeout_s):
-                return await search
-        except TimeoutError:
-            raise DeadlineError(f"the search took longer than {self.settings.timeout_s:g} s") from None
+    async def search_text(self, options: TextOptions, *, timeout_s: float) -> TextResponse:
+        """Answer words; raises DeadlineError when that takes longer."""
+        return await _in_time(self._search_text(options), timeout_s)
 
     async def _search_text(self, options: TextOptions) -> TextResponse:
         stages = Stages()
@@ -108,8 +110,7 @@ class SearchPipeline:
             top_k = options.top_k + (asked.product_id is not None)
             query = Query(asked.image, text.vector, weight, top_k, filters)
         with stages.stage("search"):
-            found = await serving.owner.search(query)
-            hits = hits_of(serving, found, leave_out=asked.product_id)[: options.top_k]
+            hits = await self._hits(serving, asked, query)
         labels = _labels(serving, asked)
         query_id = options.query_id or self._memory.add(asked)
         return SearchResponse(
@@ -122,7 +123,7 @@ class SearchPipeline:
             abstained=text.abstained,
             box=None if asked.box is None else BoxBody(**asked.box._asdict()),
             weight=weight,
-            hits=hits,
+            hits=hits[: options.top_k],
             timings_ms=Timings(**stages.total()),
         )
 
@@ -215,19 +216,53 @@ class SearchPipeline:
         data = request.image
         if data is None:
             data = await loop.run_in_executor(self._fetchers, self._fetch, options.url or "")
-        with stages.stage("decode"):
-            decode = partial(load_input, data, size_px=serving.networks.info.size_px, box=box, limits=self._limits)
-            pixels, _ = await loop.run_in_executor(self._decoders, decode)
-        views = self.settings.query_views
-        with stages.stage("models"):
-            outputs = await serving.networks.infer(views_of(pixels, views))
-            image = mean_of_views(serving.image_vectors(outputs), views)[0]
-            probabilities = mean_probabilities(outputs.probabilities, views)[0]
-        return Remembered(serving.space, image, probabilities, box)
+        key = (await self._digest(data), box, serving.space)
+        return await self._seen.get(key, partial(self._look, serving, data, box, key, stages))
+
+    async def _look(self, serving: Serving, data: bytes, box: Box | None, key: Hashable, stages: Stages) -> Remembered:
+        """Decode a photo and ask the networks; others may wait for it longer than the one who asked first."""
+        with serving.lease():
+            with stages.stage("decode"):
+                decode = partial(load_input, data, size_px=serving.networks.info.size_px, box=box, limits=self._limits)
+                pixels, _ = await asyncio.get_running_loop().run_in_executor(self._decoders, decode)
+            views = self.settings.query_views
+            with stages.stage("models"):
+                outputs = await serving.breaker.call(lambda: serving.networks.infer(views_of(pixels, views)))
+                image = mean_of_views(serving.image_vectors(outputs), views)[0]
+                probabilities = mean_probabilities(outputs.probabilities, views)[0]
+        return Remembered(serving.space, image, probabilities, box, photo=key)
+
+    async def _hits(self, serving: Serving, asked: Remembered, query: Query) -> list[Hit]:
+        async def search() -> list[Hit]:
+            with serving.lease():
+                found = await serving.owner.search(query)
+                return hits_of(serving, found, leave_out=asked.product_id)
+
+        if asked.photo is None:
+            return await search()
+        text = None if query.text is None else query.text.tobytes()
+        return await self._found.get(
+            (asked.photo, text, query.batch, serving.version, serving.gallery.sequence), search
+        )
+
+    async def _digest(self, data: bytes) -> bytes:
+        digest = partial(hashlib.blake2b, data, key=self._secret, digest_size=16)
+        if len(data) < LARGE_BYTES:
+            return digest().digest()
+        made = await asyncio.get_running_loop().run_in_executor(self._decoders, digest)
+        return made.digest()
 
     def _fetch(self, url: str) -> bytes:
         check_form(url)
         return fetch(url, base=Path(), limits=self._limits, addresses_of=self._addresses_of)
+
+
+async def _in_time(search: Coroutine[None, None, T], timeout_s: float) -> T:
+    try:
+        async with asyncio.timeout(timeout_s):
+            return await search
+    except TimeoutError:
+        raise DeadlineError(f"the search took longer than {timeout_s:g} s") from None
 
 
 def _product(serving: Serving, product_id: str) -> Remembered:

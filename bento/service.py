@@ -15,6 +15,8 @@ from starlette.responses import Response
 
 from bento import audit
 from bento.admin import Admin
+from bento.admission import Admission
+from bento.deadlines import timeout_of
 from bento.door import Door, error_response, on_error
 from bento.guard import Guard
 from bento.pages import Pages, body
@@ -29,7 +31,7 @@ from catalog.errors import ShopcamError
 
 SETTINGS = from_environment()
 # Our own limits of upload and search answer first, each with a sentence.
-BENTOML_TIMEOUT_S = 2 * SETTINGS.timeout_s + 5.0
+BENTOML_TIMEOUT_S = SETTINGS.timeout_s + SETTINGS.longest_s + 5.0
 # The server would believe what any client of this machine says of its own address; `trusted_proxies` decides instead.
 os.environ["FORWARDED_ALLOW_IPS"] = ""
 
@@ -88,7 +90,9 @@ class Shopcam:
     async def search(self, ctx: bentoml.Context, **_fields: Any) -> Response:
         """Search with a photo, a URL of one, a product of the gallery, or the vectors of an earlier query."""
         try:
-            return body(await self.pipeline.search(await read_search(ctx.request, timeout_s=SETTINGS.timeout_s)))
+            timeout_s = _timeout(ctx)
+            asked = await read_search(ctx.request, timeout_s=SETTINGS.timeout_s)
+            return body(await self.pipeline.search(asked, timeout_s=timeout_s))
         except ShopcamError as error:
             ctx.response.status_code = error.status  # BentoML puts its own status on every answer
             return error_response(error)
@@ -97,7 +101,9 @@ class Shopcam:
     async def search_text(self, ctx: bentoml.Context, **_fields: Any) -> Response:
         """Search with words alone."""
         try:
-            return body(await self.pipeline.search_text(await read_text(ctx.request, timeout_s=SETTINGS.timeout_s)))
+            timeout_s = _timeout(ctx)
+            asked = await read_text(ctx.request, timeout_s=SETTINGS.timeout_s)
+            return body(await self.pipeline.search_text(asked, timeout_s=timeout_s))
         except ShopcamError as error:
             ctx.response.status_code = error.status
             return error_response(error)
@@ -109,10 +115,17 @@ class Shopcam:
         await self.pipeline.close()
 
 
+def _timeout(ctx: bentoml.Context) -> float:
+    return timeout_of(ctx.request.headers, default_s=SETTINGS.timeout_s, most_s=SETTINGS.longest_s)
+
+
 # The first one added is the outermost.
 Shopcam.add_asgi_middleware(  # type: ignore[attr-defined]  # the decorator makes a Service of the class
     Perimeter, origins=SETTINGS.origins, proxies=SETTINGS.proxies
 )
 Shopcam.add_asgi_middleware(  # type: ignore[attr-defined]
-    Door, guard=Guard(SETTINGS), max_bytes=SETTINGS.max_bytes, max_searches=SETTINGS.max_searches
+    Door,
+    guard=Guard(SETTINGS),
+    admission=Admission(max_searches=SETTINGS.max_searches, max_wait_s=SETTINGS.max_wait_ms / 1e3),
+    max_bytes=SETTINGS.max_bytes,
 )

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 import numpy as np
 from numpy.typing import NDArray
 
+from bento.breaker import Breaker
 from bento.owner import GalleryOwner
 from bento.threads import in_thread
 from export.networks import PhotoOutputs
@@ -25,6 +26,7 @@ class Serving:
         """Takes in the journal's changes so far; it blocks, and belongs into the thread that opens a gallery."""
         self._live = live
         self.networks = networks
+        self.breaker = Breaker()
         self._counted = -1
         self.category_paths: dict[str, int] = {}
         self.refresh()
@@ -95,5 +97,6 @@ class Serving:
 
     async def close(self) -> None:
         """Let go of gallery and networks; who still searches gets a `GalleryError`."""
+        await self.breaker.close()
         await self.networks.close()
         await in_thread(self.owner.close, name="gallery-close")

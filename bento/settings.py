@@ -42,14 +42,27 @@ class Settings(BaseModel):
     max_pixels: Annotated[int, Field(ge=1, description="largest photo, width times height")] = (
         PictureLimits().max_pixels
     )
-    timeout_s: Annotated[float, Field(gt=0, le=300, description="longest a search or an upload may take")] = 15.0
+    timeout_s: Annotated[
+        float, Field(gt=0, le=300, description="longest an upload may take, and a search that does not say otherwise")
+    ] = 15.0
+    max_timeout_s: Annotated[
+        float, Field(gt=0, le=300, description="longest a search may take that asks for more time by X-Timeout-Ms")
+    ] = 60.0
     decode_threads: Annotated[
         int, Field(ge=1, le=64, description="threads that decode photos; as many as cores not taken by networks")
     ] = min(4, os.cpu_count() or 1)
     max_searches: Annotated[
-        int, Field(ge=1, description="searches in progress, more are refused with 429; bounds memory and waiting")
+        int, Field(ge=1, description="requests in progress, uploads included, more are refused with 429; bounds memory")
     ] = 128
-    query_memory_s: Annotated[float, Field(ge=0, description="how long a query_id can be asked again")] = 600.0
+    max_wait_ms: Annotated[
+        float, Field(gt=0, description="longest a search may take because of others; more are refused with 429")
+    ] = 400.0
+    query_memory_s: Annotated[
+        float, Field(ge=0, description="how long a query_id can be asked again, and an equal photo is known again")
+    ] = 600.0
+    cache_entries: Annotated[
+        int, Field(ge=0, le=1_000_000, description="photos whose vectors and hits are kept, 10 kB each; 0: none")
+    ] = 1024
     query_views: Annotated[
         int, Field(ge=1, le=2, description="2 averages a photo with its mirror image; twice the networks' work")
     ] = 1
@@ -154,6 +167,11 @@ class Settings(BaseModel):
     def origins(self) -> list[str]:
         """Web origins that may call the service."""
         return _listed(self.cors_origins)
+
+    @property
+    def longest_s(self) -> float:
+        """The longest that any search may take."""
+        return max(self.timeout_s, self.max_timeout_s)
 
     @property
     def instance(self) -> str:

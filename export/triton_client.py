@@ -147,10 +147,19 @@ class AsyncTritonNetworks:
 
     async def _infer(self, batch: NDArray[np.uint8], deadline: _Deadline) -> PhotoOutputs:
         try:
-            result = await self._client().infer(**_request(batch), client_timeout=deadline.left_s())
+            result = await self._once_more(batch, deadline)
         except InferenceServerException as error:
             raise _sentence(error, deadline) from error
         return _outputs(result, batch=len(batch), info=self._info)
+
+    async def _once_more(self, batch: NDArray[np.uint8], deadline: _Deadline) -> Any:
+        """Ask again when a connection broke: networks remember nothing, so that asking twice does no harm."""
+        try:
+            return await self._client().infer(**_request(batch), client_timeout=deadline.left_s())
+        except InferenceServerException as error:
+            if _status(error) != "UNAVAILABLE":
+                raise
+        return await self._client().infer(**_request(batch), client_timeout=deadline.left_s())
 
     def _client(self) -> Any:
         if self._opened is None:
@@ -243,9 +252,13 @@ def _check(got: PhotoDescription, info: RepositoryInfo, *, url: str) -> None:
             raise ModelServerError(f"the model server at {url} serves {what} {plain(have)}, expected {plain(want)}")
 
 
+def _status(error: InferenceServerException) -> str:
+    return str(error.status() or "").removeprefix("StatusCode.")
+
+
 def _sentence(error: InferenceServerException, deadline: _Deadline) -> ShopcamError:
     """Turn gRPC's status into one of our errors."""
-    status = str(error.status() or "").removeprefix("StatusCode.")
+    status = _status(error)
     reason = str(error.message() or "").strip() or "no reason given"
     if status == "DEADLINE_EXCEEDED":
         return deadline.error()

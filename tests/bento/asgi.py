@@ -14,6 +14,7 @@ from starlette.routing import Route
 from starlette.types import ASGIApp
 
 from bento.admin import check_token
+from bento.admission import Admission
 from bento.door import Door, error_response, on_error
 from bento.guard import Guard
 from bento.perimeter import Perimeter
@@ -62,7 +63,7 @@ def service(**settings: Any) -> ASGIApp:
         *(Route(path, data) for path in (*open_paths, "/gallery", "/categories", "/products/{product_id}")),
     ]
     inner = Starlette(routes=routes, exception_handlers={ShopcamError: on_error})
-    door = Door(inner, guard=Guard(known), max_bytes=MAX_BYTES, max_searches=8)
+    door = Door(inner, guard=Guard(known), admission=Admission(max_searches=8, max_wait_s=60), max_bytes=MAX_BYTES)
     return Perimeter(door, origins=known.origins, proxies=known.proxies)
 
 
