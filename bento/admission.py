@@ -2,7 +2,8 @@
 
 What a search costs is measured while searching: one that came as the n-th in progress and took t seconds says that a
 search leaves every t / n seconds (Little's law). Where none had to wait, those that came later count in n, too. An n-th
-search will then take about n times that, and is refused when this is longer than it may wait. So the same setting fits a laptop and a server with eight GPUs.
+search will then take about n times that, and is refused when this is longer than it may wait. So the same setting fits
+a laptop and a server with eight GPUs.
 """
 
 from __future__ import annotations

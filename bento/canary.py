@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 
 import numpy as np
+from numpy.typing import NDArray
 
 from bento.errors import RefusedError
 from bento.owner import Query
@@ -28,12 +29,9 @@ async def check_canary(serving: Serving) -> None:
     if not references:
         raise RefusedError("the gallery has no reference photo to check itself with; build it again")
     reference = references[0]
-    try:
-        data = (serving.gallery.folder / reference.image).read_bytes()
-    except OSError as error:
-        raise RefusedError(f"the reference photo cannot be read: {error}") from None
-    pixels, _ = load_input(data, size_px=serving.networks.info.size_px)
-    outputs = await serving.networks.infer(pixels[None], timeout_s=TIMEOUT_S)
+    if serving.reference is None:
+        serving.reference = _pixels(serving, reference.image)
+    outputs = await serving.networks.infer(serving.reference[None], timeout_s=TIMEOUT_S)
     image = serving.image_vectors(outputs)[0]
     cosine = float(image @ np.asarray(reference.image_vector, np.float32))
     if cosine < COSINE:
@@ -45,6 +43,14 @@ async def check_canary(serving: Serving) -> None:
     # Another product may have the same picture; a worse best hit means that the search is broken.
     if float(hits.image_scores[0, 0]) < own - SCORE_NOISE:
         raise RefusedError(f"a search for product {reference.product_id} with its own picture does not find it")
+
+
+def _pixels(serving: Serving, image: str) -> NDArray[np.uint8]:
+    try:
+        data = (serving.gallery.folder / image).read_bytes()
+    except OSError as error:
+        raise RefusedError(f"the reference photo cannot be read: {error}") from None
+    return load_input(data, size_px=serving.networks.info.size_px)[0]
 
 
 def check_recall(gallery: GalleryReader, *, seed: int = 0) -> None:

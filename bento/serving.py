@@ -27,6 +27,7 @@ class Serving:
         self._live = live
         self.networks = networks
         self.breaker = Breaker()
+        self.reference: NDArray[np.uint8] | None = None  # a photo of the gallery, kept: its folder may be gone later
         self._counted = -1
         self.category_paths: dict[str, int] = {}
         self.refresh()

@@ -80,7 +80,7 @@ def triton(tiny_repository: Path, tmp_path_factory: pytest.TempPathFactory) -> I
 def own(triton: LocalTriton, store: LocalStore, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Serve]:
     """A service in haste that may fetch from this machine."""
     logs = tmp_path_factory.mktemp("own")
-    settings = {"timeout_s": TIMEOUT_S, "allow_private_urls": True, "max_bytes": MAX_BYTES}
+    settings = {"timeout_s": TIMEOUT_S, "allow_private_urls": True, "max_bytes": MAX_BYTES, "cache_entries": 0}
     with serve(logs, store=store.path, triton_url=triton.grpc_url, **settings) as service:
         wait_until_ready(service)
         yield service
