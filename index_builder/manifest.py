@@ -59,11 +59,19 @@ class FrozenModel(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
+class PartSums(FrozenModel):
+    """Checksums of a file's parts of `part_bytes` each, the last one shorter; together they cover every byte."""
+
+    part_bytes: int = Field(ge=1)
+    sha256: tuple[Sha256, ...]
+
+
 class FileRecord(FrozenModel):
     """One file of the gallery folder."""
 
     size_bytes: int = Field(ge=0)
     sha256: Sha256
+    parts: PartSums | None = None  # of a large file, so that several cores can check it at the same time
 
 
 class TextSettings(FrozenModel):

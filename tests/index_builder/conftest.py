@@ -103,6 +103,14 @@ def words(tmp_path_factory: pytest.TempPathFactory) -> WordModel:
     return WordModel.load(folder / "words")
 
 
+@pytest.fixture
+def folder(shop: Shop, networks: OnnxRuntimeNetworks, words: WordModel, tmp_path: Path) -> Path:
+    """A published gallery that a test may damage."""
+    store = LocalStore(tmp_path / "store")
+    build_gallery(shop.catalog, networks, words, store=store, version="v1", default_weight=4)
+    return store.gallery("v1")
+
+
 @pytest.fixture(scope="session")
 def finished(
     networks: OnnxRuntimeNetworks, words: WordModel, tmp_path_factory: pytest.TempPathFactory

@@ -13,25 +13,16 @@ from PIL import Image
 
 from catalog.errors import NotFoundError, OutOfRangeError
 from catalog.texts import sentence
-from export.onnx_runtime import OnnxRuntimeNetworks
-from export.words import WordModel
 from index_builder import gallery as gallery_module
 from index_builder.build import build_gallery
 from index_builder.gallery import Gallery, GalleryError
 from index_builder.manifest import ImageVector, TextVector
 from index_builder.store import LocalStore
-from tests.index_builder.conftest import KINDS, PRODUCTS, Shop
+from tests.index_builder.conftest import KINDS, PRODUCTS
 from tests.tiny_repository import LABELS
 
 # Gallery rows in order: product 7 has the pictures 7, 24 and 25.
 PICTURE_OF_ROW = [*range(8), 24, 25, *range(8, 24)]
-
-
-@pytest.fixture
-def folder(shop: Shop, networks: OnnxRuntimeNetworks, words: WordModel, tmp_path: Path) -> Path:
-    store = LocalStore(tmp_path / "store")
-    build_gallery(shop.catalog, networks, words, store=store, version="v1", default_weight=4)
-    return store.gallery("v1")
 
 
 @pytest.fixture
