@@ -1,4 +1,4 @@
-"""`python -m bento serve | search | keys`: run the service on this machine, ask a running one, manage its API keys."""
+"""`python -m bento serve | search | keys | settings`: run the service, ask a running one, keys, settings."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from bento.key_commands import add_keys, run_keys
 from bento.keys import read_keys
 from bento.opening import live_gallery
 from bento.server import Service, check_port, interrupted_by_sigterm, serving, triton_for
-from bento.settings import SECRETS, Settings, flag, from_environment
+from bento.settings import SECRETS, Settings, flag, from_environment, settings_table
 from catalog.errors import MalformedError, NotFoundError, ShopcamError
 from catalog.pictures import PictureLimits, decode
 from catalog.terminal import console, run_main
@@ -31,11 +31,14 @@ def main(argv: list[str]) -> None:
     _add_serve(verbs)
     _add_search(verbs)
     add_keys(verbs)
+    verbs.add_parser("settings", help="print every setting as the table of docs/settings.md")
     given = parser.parse_args(argv)
     if given.verb == "serve":
         _serve(given)
     elif given.verb == "search":
         _search(given)
+    elif given.verb == "settings":
+        print(settings_table(), end="")  # noqa: T201 - what the verb is for
     else:
         run_keys(given)
 

@@ -71,7 +71,7 @@ class SearchPipeline:
         self._seen: SharedWork[Remembered] = SharedWork("vectors", most=most, keep_s=keep_s)
         self._found: SharedWork[list[Hit]] = SharedWork("hits", most=most, keep_s=keep_s)
         self._secret = secrets.token_bytes(32)  # so that what is kept does not tell which photo it was
-        self._decoders = ThreadPoolExecutor(settings.decode_threads, thread_name_prefix="decode")
+        self._decoders = ThreadPoolExecutor(settings.decoders, thread_name_prefix="decode")
         # Apart from the decoders, so that a slow web server of others does not hold up uploaded photos.
         self._fetchers = ThreadPoolExecutor(FETCHERS, thread_name_prefix="fetch")
         public = PublicAddresses(settings.ports, settings.networks)

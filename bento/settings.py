@@ -49,8 +49,9 @@ class Settings(BaseModel):
         float, Field(gt=0, le=300, description="longest a search may take that asks for more time by X-Timeout-Ms")
     ] = 60.0
     decode_threads: Annotated[
-        int, Field(ge=1, le=64, description="threads that decode photos; as many as cores not taken by networks")
-    ] = min(4, os.cpu_count() or 1)
+        int,
+        Field(ge=0, le=64, description="threads that decode photos; 0: as many as there are cores, at most 4"),
+    ] = 0
     max_searches: Annotated[
         int, Field(ge=1, description="requests in progress, uploads included, more are refused with 429; bounds memory")
     ] = 128
@@ -169,6 +170,11 @@ class Settings(BaseModel):
         return _listed(self.cors_origins)
 
     @property
+    def decoders(self) -> int:
+        """Threads that decode photos."""
+        return self.decode_threads or min(4, len(os.sched_getaffinity(0)))
+
+    @property
     def longest_s(self) -> float:
         """The longest that any search may take."""
         return max(self.timeout_s, self.max_timeout_s)
@@ -242,3 +248,13 @@ def _ports(value: str) -> frozenset[int]:
 def flag(name: str) -> str:
     """The flag of a setting."""
     return "--" + name.replace("_", "-")
+
+
+def settings_table() -> str:
+    """Every setting as a row of a Markdown table."""
+    rows = ["| variable | flag | default | meaning |", "|---|---|---|---|"]
+    for name, field in Settings.model_fields.items():
+        said = "" if name in SECRETS else f"`{flag(name)}`"
+        default = {None: "none", "": "none"}.get(field.default, f"`{field.default}`")
+        rows.append(f"| `{variable(name)}` | {said} | {default} | {field.description} |")
+    return "\n".join(rows) + "\n"
