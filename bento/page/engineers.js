@@ -194,7 +194,7 @@ async function showGallery() {
   const wanted = following.wanted === gallery.version ? "the live one" : `${following.wanted ?? "none"} is wanted`;
   const facts = {
     version: `${gallery.version}, ${following.on_trial ? "a canary" : wanted}`,
-    built: gallery.created_at,
+    built: `${gallery.created_at.slice(0, 16).replace("T", " ")} UTC`,
     rows: `${gallery.count.toLocaleString()} of ${gallery.products.toLocaleString()} products`,
     index: `${gallery.recipe} on ${gallery.device}`,
     vectors: `${gallery.image_vector} ${gallery.image_dim} + ${gallery.text_vector} ${gallery.text_dim}`,
