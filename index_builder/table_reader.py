@@ -45,10 +45,14 @@ class TableReader:
 
     def rows(self, rows: Sequence[int]) -> list[dict[str, Any]]:
         """Return the records of some rows, in their order. Only the record batches they lie in are looked at."""
-        found: list[dict[str, Any]] = []
-        for row in rows:
-            batch = int(np.searchsorted(self._starts, row, "right")) - 1
-            found += self._batches[batch].slice(row - int(self._starts[batch]), 1).to_pylist()
+        asked = np.asarray(rows, np.int64)
+        batches = np.searchsorted(self._starts, asked, "right") - 1
+        found: list[dict[str, Any]] = [{}] * len(asked)
+        for batch in np.unique(batches).tolist():
+            places = np.flatnonzero(batches == batch)
+            records = self._batches[batch].take(pa.array(asked[places] - self._starts[batch])).to_pylist()
+            for place, record in zip(places.tolist(), records, strict=True):
+                found[place] = record
         return found
 
     def is_in(self, name: str, values: Sequence[str]) -> NDArray[np.bool_]:
