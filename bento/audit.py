@@ -14,16 +14,14 @@ from datetime import UTC, datetime
 from logging.handlers import WatchedFileHandler
 from pathlib import Path
 
-from bento.routes import PROBES, Access
+from bento.routes import METHODS, QUIET_ROUTES, Access
 from bento.visits import Visit
 
 logger = logging.getLogger("shopcam.audit")
 
-METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 REFUSALS = frozenset({401, 403, 429})
 MAX_TEXT = 128
 UNANSWERED = "unanswered"  # the client hung up, or the service ended
-_QUIET = frozenset({path.rstrip("/") for path in PROBES} | {"/", "/static", "/metrics"})
 
 
 def start(path: Path | None) -> None:
@@ -40,7 +38,7 @@ def start(path: Path | None) -> None:
 
 def record(visit: Visit, *, method: str) -> None:
     """Write the line of one request; probes, the page and metrics only when they are refused."""
-    if visit.route in _QUIET and visit.status not in REFUSALS:
+    if visit.route in QUIET_ROUTES and visit.status not in REFUSALS:
         return
     line: dict[str, object] = {
         "time": datetime.now(UTC).isoformat(timespec="milliseconds"),

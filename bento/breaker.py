@@ -13,6 +13,7 @@ from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
 from bento.metrics import CIRCUIT_OPEN
+from bento.threads import begin_task
 from catalog.errors import DeadlineError, NotReadyError, ShopcamError
 
 logger = logging.getLogger("shopcam")
@@ -69,7 +70,7 @@ class Breaker:
             self._reason = str(error)
             CIRCUIT_OPEN.set(1)
             logger.error("%d calls in a row failed, more are refused until a canary succeeds: %s", FAILURES, error)
-            self._recovery = asyncio.create_task(self._recover(self.canary))
+            self._recovery = begin_task(self._recover(self.canary))
 
     async def _recover(self, canary: Callable[[], Awaitable[None]]) -> None:
         while self._reason is not None:

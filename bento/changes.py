@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from bento import metrics
 from bento.settings import Settings
-from bento.threads import in_thread
+from bento.threads import begin_task, in_thread
 from catalog.errors import NotReadyError
 from index_builder.live_gallery import JournalState
 
@@ -30,7 +30,7 @@ class ChangeFollower:
     def start(self) -> None:
         """Begin; once begun, nothing."""
         if self._task is None and self._pause_s:
-            self._task = asyncio.get_running_loop().create_task(self._follow())
+            self._task = begin_task(self._follow())
 
     async def close(self) -> None:
         """Stop following."""

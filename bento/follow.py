@@ -17,6 +17,7 @@ from bento.errors import RefusedError
 from bento.serving import Serving
 from bento.settings import Settings
 from bento.share import pairs_for
+from bento.threads import begin_task
 from catalog.errors import ShopcamError
 from index_builder.manifest import LivePointer
 
@@ -82,7 +83,7 @@ class Follower:
         """Begin; once begun, nothing."""
         if self._task is None:
             logger.info("this replica is %s", self._settings.instance)
-            self._task = asyncio.get_running_loop().create_task(self._follow())
+            self._task = begin_task(self._follow())
 
     async def close(self) -> None:
         """Stop following."""

@@ -19,7 +19,7 @@ SECURITY_HEADERS = {
 REQUEST_ID = "X-Request-ID"
 # What a page of another origin may send and read.
 CORS_REQUEST_HEADERS = ("Authorization", "Content-Type", "X-API-Key", TIMEOUT, REQUEST_ID)
-CORS_ANSWER_HEADERS = ("RateLimit", "RateLimit-Policy", "Retry-After", REQUEST_ID)
+CORS_ANSWER_HEADERS = ("RateLimit", "RateLimit-Policy", "Retry-After", "Server-Timing", REQUEST_ID)
 CORS_MAX_AGE_S = 600
 
 

@@ -75,19 +75,13 @@ class Live:
 
         Raises NotReadyError when the picture does not come back as itself. An answer counts for two seconds.
         """
-        async with self._canary, self.lease() as serving:
-            if serving.breaker.reason is not None:
-                raise NotReadyError(serving.breaker.reason, retry_after_s=RETRY_S)
-            if time.monotonic() - self._canary_at > CANARY_S:
-                try:
-                    await check_canary(serving)
-                except ShopcamError as error:
-                    self._note_canary(str(error))
-                else:
-                    self._note_canary(None)
-            if self._canary_failure is not None:
-                raise NotReadyError(self._canary_failure, retry_after_s=RETRY_S)
-            return serving.version
+        try:
+            version = await self._checked()
+        except NotReadyError:
+            metrics.READY.set(0)
+            raise
+        metrics.READY.set(1)
+        return version
 
     async def move_to(self, version: str, *, confirm: Callable[[Serving], Awaitable[T]]) -> T:
         """Open a gallery beside the one that answers, `confirm` that it is to answer, answer from it.
@@ -120,10 +114,27 @@ class Live:
             await serving.close()
         await self._retired()
 
+    async def _checked(self) -> str:
+        async with self._canary, self.lease() as serving:
+            if serving.breaker.reason is not None:
+                raise NotReadyError(serving.breaker.reason, retry_after_s=RETRY_S)
+            if time.monotonic() - self._canary_at > CANARY_S:
+                try:
+                    await check_canary(serving)
+                except ShopcamError as error:
+                    self._note_canary(str(error))
+                else:
+                    self._note_canary(None)
+            if self._canary_failure is not None:
+                raise NotReadyError(self._canary_failure, retry_after_s=RETRY_S)
+            return serving.version
+
     def _switch(self, green: Serving) -> None:
         blue, self._serving = self._serving, green
         self._note_canary(None)  # green has just answered it
         metrics.searches_on(green.gallery.device)
+        metrics.READY.set(1)
+        metrics.knows_labels(green.gallery.manifest.labels)
         if blue is not None:
             task = asyncio.create_task(self._retire(blue))
             self._retiring.add(task)

@@ -4,18 +4,41 @@ from __future__ import annotations
 
 import time
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
-from prometheus_client import Counter, Gauge, Histogram
+from prometheus_client import Counter, Gauge, Histogram, disable_created_metrics
 
+from bento.visits import CURRENT
 from catalog.errors import ShopcamError
+from export.tracing import span
 from index_builder.live_gallery import JournalState
 
 BUCKETS_S = (0.001, 0.002, 0.004, 0.008, 0.016, 0.032, 0.064, 0.128, 0.256, 0.512, 1.0, 2.0, 4.0, 8.0)
 
 STAGE_S = Histogram("shopcam_stage_seconds", "Seconds spent in each stage of a search", ["stage"], buckets=BUCKETS_S)
 ANSWERS = Counter("shopcam_answers_total", "Answers by route and error code (ok: success)", ["route", "code"])
+REQUESTS = Gauge("shopcam_requests_in_progress", "Requests that are being answered, uploads included", ["route"])
+SEARCH_BYTES = Histogram(
+    "shopcam_search_request_bytes",
+    "Bytes of the bodies of POST /search and /search/text",
+    buckets=[float(4**power) for power in range(5, 14)],  # 1 KiB to 64 MiB
+)
+PREDICTED = Counter(
+    "shopcam_predicted_labels_total",
+    "Photos by the label that the classifier is surest of; other: beyond the cap",
+    ["label"],
+)
+ABSTAINED = Counter(
+    "shopcam_abstained_total", "Photos whose label was left out, since the classifier is not sure enough"
+)
+LABEL_SCORE = Histogram(
+    "shopcam_label_score",
+    "Probability of the label that the classifier is surest of",
+    buckets=[n / 10 for n in range(1, 11)],
+)
+READY = Gauge("shopcam_ready", "Whether the canary search worked when /readyz last looked; 0 until there is a gallery")
+TRITON_SCRAPED = Gauge("shopcam_triton_scraped", "Whether this page has Triton's metrics, too")
 
 IN_PROGRESS = Gauge("shopcam_searches_in_progress", "Searches that are being answered, uploads left out")
 EXPECTED_S = Gauge("shopcam_expected_seconds", "What the next search would take; much more than allowed is refused")
@@ -50,16 +73,25 @@ JOURNAL_SKIPPED = Gauge("shopcam_journal_skipped", "Batches that do not fit the 
 DEVICE = Gauge("shopcam_search_device", "1 for where the index answers: cpu or gpu", ["device"])
 FALLBACKS = Counter("shopcam_device_fallbacks_total", "Times that the index moved to the CPU since its GPU failed")
 
+# A second series for each counter and histogram, which nothing here reads.
+disable_created_metrics()  # type: ignore[no-untyped-call]  # the package leaves it so
 # BentoML has the client keep values in files, for many processes; here one process answers from its own memory.
 warnings.filterwarnings("ignore", message=".*multi-process mode", module="prometheus_client")
 
+# Nothing was in the way before the first look.
+STORE_REACHABLE.set(1)
+JOURNAL_FOLLOWED.set(1)
+
 MAX_VERSIONS = 4  # label values that are kept; each more version drops the oldest
+MAX_LABELS = 200  # of the gallery's labels that are counted by name
+OTHER = "other"
 REASON_LENGTH = 200
 _versions: dict[str, set[str]] = {}  # version -> codes, the oldest first
+_labels: set[str] = set()  # counted by name
 
 
 class Stages:
-    """Milliseconds of each stage of one request; the same numbers feed the answer and the histogram."""
+    """Milliseconds of each stage of one request; the answer, its header, the histogram and the trace have the same."""
 
     def __init__(self) -> None:
         self._start = time.perf_counter()
@@ -70,17 +102,21 @@ class Stages:
         """Time what runs inside."""
         begun = time.perf_counter()
         try:
-            yield
+            with span(name):
+                yield
         finally:
             took_s = time.perf_counter() - begun
             self.ms[name] += took_s * 1e3
             STAGE_S.labels(name).observe(took_s)
 
     def total(self) -> dict[str, float]:
-        """All stages and the total, rounded to a microsecond."""
+        """All stages and the total, rounded to a microsecond; they become the answer's `Server-Timing`, too."""
         took_s = time.perf_counter() - self._start
         STAGE_S.labels("total").observe(took_s)
-        return {name: round(value, 3) for name, value in {**self.ms, "total": took_s * 1e3}.items()}
+        ms = {name: round(value, 3) for name, value in {**self.ms, "total": took_s * 1e3}.items()}
+        if (visit := CURRENT.get()) is not None:
+            visit.headers["Server-Timing"] = ", ".join(f"{name};dur={value}" for name, value in ms.items())
+        return ms
 
 
 @contextmanager
@@ -98,6 +134,23 @@ def answer_of(version: str) -> Iterator[None]:
         _keep(version, code)
         VERSION_ANSWERS.labels(version, code).inc()
         VERSION_S.labels(version).observe(time.perf_counter() - begun)
+
+
+def predicted(label: str, score: float, *, abstained: bool) -> None:
+    """Count what the classifier says of a photo; labels that `knows_labels` was not told are `other`."""
+    PREDICTED.labels(label if label in _labels else OTHER).inc()
+    LABEL_SCORE.observe(score)
+    if abstained:
+        ABSTAINED.inc()
+
+
+def knows_labels(labels: Sequence[str]) -> None:
+    """Count by name the first of these, the labels of the gallery that answers, and forget all others."""
+    counted = set(labels[:MAX_LABELS])
+    for gone in _labels - counted:
+        PREDICTED.remove(gone)
+    _labels.clear()
+    _labels.update(counted)
 
 
 @contextmanager

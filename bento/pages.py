@@ -15,6 +15,7 @@ from starlette.staticfiles import StaticFiles
 from bento.pipeline import SearchPipeline
 from bento.samples import sample_photos
 from bento.schemas import HealthResponse
+from bento.triton_metrics import TritonMetrics
 from catalog.errors import NotFoundError
 
 PAGE = Path(__file__).parent / "page"
@@ -48,6 +49,7 @@ class Pages:
     def __init__(self, pipeline: SearchPipeline) -> None:
         self._pipeline = pipeline
         self._samples = sample_photos(pipeline.settings.samples)
+        self._triton_metrics = TritonMetrics(pipeline.settings.triton_metrics_url)
 
     @property
     def routes(self) -> list[Route | Mount]:
@@ -68,6 +70,10 @@ class Pages:
             Mount("/static", PageFiles(directory=PAGE)),
         ]
 
+    async def close(self) -> None:
+        """End connections."""
+        await self._triton_metrics.close()
+
     async def index(self, _: Request) -> Response:
         """The web page."""
         return FileResponse(PAGE / "index.html", headers={"Content-Security-Policy": POLICY})
@@ -85,8 +91,9 @@ class Pages:
         return body(HealthResponse(status="ready", gallery_version=await self._pipeline.live.check()))
 
     async def metrics(self, _: Request) -> Response:
-        """Prometheus text."""
-        return Response(generate_latest(), media_type=CONTENT_TYPE_LATEST)
+        """Prometheus text: our metrics and, after them, Triton's."""
+        theirs = await self._triton_metrics.read()
+        return Response(generate_latest() + theirs, media_type=CONTENT_TYPE_LATEST)
 
     async def gallery(self, _: Request) -> Response:
         """The live gallery."""

@@ -14,6 +14,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from bento import audit
 from bento.addresses import Network
 from bento.headers import CORS_ANSWER_HEADERS, CORS_MAX_AGE_S, CORS_REQUEST_HEADERS, complete
+from bento.observed import observed
 from bento.routes import Access
 from bento.visits import begin
 
@@ -60,7 +61,8 @@ class Perimeter:
             await send(message)
 
         app = self._shared if visit.access in (Access.KEY, Access.OPEN) else self._app
-        try:
-            await app(scope, counted, completed)
-        finally:
-            audit.record(visit, method=scope["method"])
+        with observed(scope, visit):
+            try:
+                await app(scope, counted, completed)
+            finally:
+                audit.record(visit, method=scope["method"])

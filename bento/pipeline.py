@@ -18,7 +18,7 @@ from bento.hits import flat, hits_of, image_url
 from bento.labels import TextPart, of_category, of_probabilities
 from bento.live import Live
 from bento.memory import QueryMemory, Remembered
-from bento.metrics import Stages, answer_of
+from bento.metrics import Stages, answer_of, predicted
 from bento.owner import Query
 from bento.requests import SearchRequest
 from bento.samples import offered
@@ -112,6 +112,8 @@ class SearchPipeline:
         with stages.stage("search"):
             hits = await self._hits(serving, asked, query)
         labels = _labels(serving, asked)
+        if labels and options.query_id is None:
+            predicted(labels[0].label, labels[0].score, abstained=text.abstained)
         query_id = options.query_id or self._memory.add(asked)
         return SearchResponse(
             query_id=query_id,

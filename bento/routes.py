@@ -6,6 +6,9 @@ from enum import StrEnum
 
 PROBES = frozenset({"/ping", "/livez", "/readyz", "/healthz"})
 OPEN_PATHS = PROBES | {"/", "/engineers", "/docs.json"}
+METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})  # others have no name in logs
+# The page, probes and metrics: asked all the time, of no interest to logs and traces.
+QUIET_ROUTES = frozenset({*PROBES, "/", "/static", "/metrics"})
 OPEN_FOLDER = "/static/"
 DATA_ROUTES = ("search", "samples", "products", "categories", "gallery")  # what a key may be limited to
 _NAMED = frozenset({*DATA_ROUTES, "", "engineers", "static", "admin", "metrics", *(path[1:] for path in PROBES)})

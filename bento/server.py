@@ -52,7 +52,8 @@ def triton_for(settings: Settings, *, repository: Path | None, log_folder: Path)
     log_folder.mkdir(parents=True, exist_ok=True)
     console.print(f"starting Triton on {repository} (log: {log_file})")
     with LocalTriton(repository, log_file=log_file) as triton:
-        yield settings.model_copy(update={"triton_url": triton.grpc_url})
+        metrics_url = settings.triton_metrics_url or triton.metrics_url
+        yield settings.model_copy(update={"triton_url": triton.grpc_url, "triton_metrics_url": metrics_url})
 
 
 @contextlib.contextmanager

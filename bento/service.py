@@ -13,7 +13,7 @@ from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import Response
 
-from bento import audit
+from bento import audit, logs, tracing
 from bento.admin import Admin
 from bento.admission import Admission
 from bento.deadlines import timeout_of
@@ -71,7 +71,7 @@ class TextAnswer(TextResponse, IODescriptor):
     metrics={"enabled": False},
     # /metrics counts instead; BentoML's access log fails on odd content types.
     logging={"access": {"enabled": False}},
-    tracing={"excluded_urls": "."},  # nothing exports spans yet
+    tracing={"excluded_urls": "."},  # `bento.tracing` makes the spans
 )
 class Shopcam:
     """One replica: one process that owns one gallery."""
@@ -79,11 +79,14 @@ class Shopcam:
     def __init__(self) -> None:
         end_with_parent()  # BentoML's workers outlive it otherwise, should it be killed
         keep_little()
+        logs.start(SETTINGS.log_format)
         audit.start(SETTINGS.audit_log)
+        tracing.start()
         self.pipeline = SearchPipeline(SETTINGS)
         # BentoML's own probes come before any mounted app, so the door hands these routes over.
         admin = Admin(self.pipeline.live, SETTINGS.admin_token)
-        routes = [*Pages(self.pipeline).routes, *admin.routes]
+        self.pages = Pages(self.pipeline)
+        routes = [*self.pages.routes, *admin.routes]
         Door.pages = Starlette(routes=routes, exception_handlers={ShopcamError: on_error})
 
     @bentoml.api(route="/search", input_spec=SearchForm, output_spec=SearchAnswer)
@@ -113,6 +116,8 @@ class Shopcam:
         """Let go of threads, connections and the gallery."""
         Door.pages = None
         await self.pipeline.close()
+        await self.pages.close()
+        await tracing.stop()
 
 
 def _timeout(ctx: bentoml.Context) -> float:

@@ -6,6 +6,7 @@ import os
 import re
 import socket
 from collections.abc import Mapping
+from enum import StrEnum
 from ipaddress import ip_network
 from pathlib import Path
 from typing import Annotated, Any
@@ -24,6 +25,13 @@ API_KEY_VARIABLE = "SHOPCAM_API_KEY"  # the key that `bento search` sends
 OURS_ELSEWHERE = frozenset({"SHOPCAM_PHOTOS", API_KEY_VARIABLE})  # SHOPCAM_PHOTOS is read by loadtests
 
 
+class LogFormat(StrEnum):
+    """How log lines look."""
+
+    TEXT = "text"
+    JSON = "json"
+
+
 class Settings(BaseModel):
     """What one replica of the service needs to know. Times are seconds, sizes bytes and pixels."""
 
@@ -33,6 +41,9 @@ class Settings(BaseModel):
     triton_url: Annotated[
         str, Field(min_length=1, description="host:port of Triton's gRPC interface; without it `serve` starts one")
     ] = "127.0.0.1:8001"
+    triton_metrics_url: Annotated[
+        str, Field(description="Triton's metrics page, shown on /metrics too; none: only of a Triton started here")
+    ] = ""
     repository: Annotated[Path, Field(description="model repository that a Triton started here serves")] = Path(
         "model_repository"
     )
@@ -113,6 +124,10 @@ class Settings(BaseModel):
         Path | None, Field(description="file to append the audit log to; without one it goes to standard error")
     ] = None
 
+    log_format: Annotated[
+        LogFormat, Field(description="text, or json: one object a line, for machines that collect logs")
+    ] = LogFormat.TEXT
+
     @field_validator("api_keys", "audit_log", mode="before")
     @classmethod
     def _none_if_empty(cls, value: object) -> object:
@@ -123,6 +138,13 @@ class Settings(BaseModel):
     @classmethod
     def _are_networks(cls, value: str) -> str:
         _networks(value)
+        return value
+
+    @field_validator("triton_metrics_url")
+    @classmethod
+    def _is_a_page(cls, value: str) -> str:
+        if value and not re.fullmatch(r"https?://[^/?#@\s]+(/\S*)?", value):
+            raise ValueError("expected an address without user name, such as http://127.0.0.1:8002/metrics")
         return value
 
     @field_validator("url_ports")

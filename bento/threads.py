@@ -1,4 +1,7 @@
-"""Work that blocks in, its result awaited: one daemon thread a call, so that no slow disk or store holds up an exit."""
+"""Work that is of no single request: blocking calls in a daemon thread each, tasks that follow something.
+
+A daemon thread a call, so that no slow disk or store holds up an exit.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +10,8 @@ import contextlib
 import os
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
+from contextvars import Context
 from typing import Any, TypeVar
 
 T = TypeVar("T")
@@ -26,6 +30,11 @@ async def in_thread(work: Callable[[], T], *, name: str, nice: int = 0) -> T:
     finally:
         # An error's traceback holds this frame and the future holds the error: a ring that would keep a gallery mapped.
         del answer
+
+
+def begin_task(work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+    """Begin a task that outlives the request that happens to begin it: its lines and spans are its own."""
+    return asyncio.get_running_loop().create_task(work, context=Context())
 
 
 def _run(work: Callable[[], Any], loop: asyncio.AbstractEventLoop, answer: asyncio.Future[Any], nice: int) -> None:

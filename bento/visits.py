@@ -7,6 +7,7 @@ import re
 import time
 import uuid
 from collections.abc import Sequence
+from contextvars import ContextVar
 from dataclasses import dataclass, field
 
 from starlette.datastructures import Headers
@@ -41,6 +42,9 @@ class Visit:
     bytes_out: int = 0
     headers: dict[str, str] = field(default_factory=dict)
     action: dict[str, str | None] = field(default_factory=dict)
+
+
+CURRENT: ContextVar[Visit | None] = ContextVar("visit", default=None)  # of the request that is being answered
 
 
 def begin(scope: Scope, proxies: Sequence[Network] = ()) -> Visit:

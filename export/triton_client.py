@@ -14,7 +14,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from tritonclient import grpc as triton
-from tritonclient.grpc import aio as triton_aio
 from tritonclient.utils import InferenceServerException
 
 from catalog.errors import DeadlineError, NotReadyError, ShopcamError
@@ -22,6 +21,7 @@ from export.contract import Model, PhotoDescription, RepositoryInfo, Tensor
 from export.description import plain
 from export.model_config import photo_of_config
 from export.networks import PhotoOutputs, batches, check_images, dim_of, network_of
+from export.tracing import TracedTritonClient
 
 RETRY_AFTER_S = 2.0
 OUTPUTS = (Tensor.EMBEDDING, Tensor.PROBABILITIES, Tensor.POOLED)
@@ -163,7 +163,7 @@ class AsyncTritonNetworks:
 
     def _client(self) -> Any:
         if self._opened is None:
-            self._opened = triton_aio.InferenceServerClient(self.url, channel_args=CHANNEL_OPTIONS)
+            self._opened = TracedTritonClient(self.url, channel_args=CHANNEL_OPTIONS)
         return self._opened
 
 

@@ -169,6 +169,7 @@ def service_url(
 ) -> Iterator[str]:
     """The real service, shared by all tests that leave it as it is: small limits, and urls of public addresses only."""
     settings = {"max_pixels": MAX_PIXELS, "max_bytes": MAX_BYTES, "samples": samples[0].parent / "*"}
+    settings |= {"triton_metrics_url": tiny_triton.metrics_url}
     logs = tmp_path_factory.mktemp("service")
     with serve(logs, store=store.path, triton_url=tiny_triton.grpc_url, **settings) as service:
         wait_until_ready(service)
