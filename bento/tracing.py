@@ -46,9 +46,9 @@ def start(environment: Mapping[str, str] = os.environ) -> None:
     except ImportError:
         logger.warning("traces are not exported: install the exporter with pip install 'shopcam[trace]'")
         return
-    # What the environment says of the resource wins over this.
-    name = {} if environment.get("OTEL_SERVICE_NAME") else {"service.name": SERVICE_NAME}
-    provider = TracerProvider(resource=Resource.create(name), shutdown_on_exit=False)
+    named = environment.get("OTEL_SERVICE_NAME") or "service.name=" in environment.get("OTEL_RESOURCE_ATTRIBUTES", "")
+    resource = Resource.create(None if named else {"service.name": SERVICE_NAME})
+    provider = TracerProvider(resource=resource, shutdown_on_exit=False)
     provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter()))
     trace.set_tracer_provider(provider)
 

@@ -13,12 +13,12 @@ from typing import Any
 import httpx
 import pytest
 from opentelemetry.proto.trace.v1.trace_pb2 import Span, Status
-from prometheus_client.parser import text_string_to_metric_families
 
 from export.local_triton import LocalTriton
 from index_builder.store import LocalStore
 from tests.bento.collector import Collector, attributes, collecting
 from tests.bento.conftest import Oracle, post, search, serve, wait_until, wait_until_ready
+from tests.bento.galleries import metric
 from tests.bento.triton_tap import TritonTap, tapped
 from tests.tiny_repository import LABELS
 
@@ -47,11 +47,9 @@ class Watched:
         assert "Starting production HTTP BentoServer" in first
         return [json.loads(line) for line in lines]
 
-    def sample(self, name: str, **labels: str) -> float:
-        """The value of one series now, 0 where there is none."""
-        families = text_string_to_metric_families(self.client.get("/metrics").text)
-        found = [s for family in families for s in family.samples if s.name == name and s.labels == labels]
-        return found[0].value if found else 0.0
+    def metric(self, name: str, **labels: str) -> float:
+        """The value of a sample now, 0 where there is none."""
+        return metric(self.client, name, **labels) or 0.0
 
 
 @pytest.fixture(scope="module")
@@ -182,26 +180,26 @@ def test_the_line_of_a_request_has_its_id(watched: Watched) -> None:
 
 def test_labels_are_counted_once_a_photo(watched: Watched, photos: list[bytes], oracle: Oracle) -> None:
     expected = LABELS[int(oracle.outputs(photos[3]).probabilities[0].argmax())]
-    counted = watched.sample("shopcam_predicted_labels_total", label=expected)
-    scored = watched.sample("shopcam_label_score_count")
+    counted = watched.metric("shopcam_predicted_labels_total", label=expected)
+    scored = watched.metric("shopcam_label_score_count")
     answer = search(watched.client, photos[3])
     search(watched.client, query_id=answer["query_id"], weight=1)
     search(watched.client, product_id="p01")
-    assert watched.sample("shopcam_predicted_labels_total", label=expected) == counted + 1
-    assert watched.sample("shopcam_label_score_count") == scored + 1
+    assert watched.metric("shopcam_predicted_labels_total", label=expected) == counted + 1
+    assert watched.metric("shopcam_label_score_count") == scored + 1
 
 
 def test_sizes_of_requests_are_those_of_their_bodies(watched: Watched) -> None:
-    before = watched.sample("shopcam_search_request_bytes_sum"), watched.sample("shopcam_search_request_bytes_count")
+    before = watched.metric("shopcam_search_request_bytes_sum"), watched.metric("shopcam_search_request_bytes_count")
     body = json.dumps({"product_id": "p01", "top_k": 3}).encode()
     assert watched.client.post("/search", content=body, headers={"Content-Type": "application/json"}).is_success
-    after = watched.sample("shopcam_search_request_bytes_sum"), watched.sample("shopcam_search_request_bytes_count")
+    after = watched.metric("shopcam_search_request_bytes_sum"), watched.metric("shopcam_search_request_bytes_count")
     assert after == (before[0] + len(body), before[1] + 1)
 
 
 def test_a_request_is_in_progress_until_it_ends(watched: Watched) -> None:
     def in_progress(route: str) -> float:
-        return watched.sample("shopcam_requests_in_progress", route=route)
+        return watched.metric("shopcam_requests_in_progress", route=route)
 
     wait_until(lambda: in_progress("/search") == 0)
     with socket.create_connection((watched.client.base_url.host, watched.client.base_url.port)) as slow:
@@ -214,15 +212,15 @@ def test_a_request_is_in_progress_until_it_ends(watched: Watched) -> None:
 
 def test_a_service_that_answers_says_that_it_is_ready(watched: Watched) -> None:
     assert watched.client.get("/readyz").is_success
-    assert watched.sample("shopcam_ready") == 1
+    assert watched.metric("shopcam_ready") == 1
 
 
 def test_tritons_metrics_are_on_the_page(watched: Watched, photos: list[bytes]) -> None:
     def answered() -> float:
         # The parser adds the suffix that Triton's counters do without.
-        return watched.sample("nv_inference_request_success_total", model="photo", version="1")
+        return watched.metric("nv_inference_request_success_total", model="photo", version="1")
 
     before = answered()
-    assert watched.sample("shopcam_triton_scraped") == 1
+    assert watched.metric("shopcam_triton_scraped") == 1
     search(watched.client, photos[4])
     wait_until(lambda: answered() > before)
