@@ -142,8 +142,8 @@ def test_the_api_describes_itself(client: httpx.Client) -> None:
 
 def test_metrics_count_what_was_asked(client: httpx.Client, photos: list[bytes]) -> None:
     before = metrics(client)
-    for _ in range(3):
-        search(client, photos[0])
+    for number in range(3):
+        search(client, photos[0] + f"the same picture, {number} bytes".encode())
     query_id = search(client, product_id="p00")["query_id"]
     search(client, query_id=query_id)
     refused(post(client, b"text"), 415, "not_an_image")
