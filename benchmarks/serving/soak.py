@@ -25,7 +25,7 @@ from benchmarks.serving.running import Running
 EVERY_S = 1.0
 WARM_S = 60.0
 WARM_SHARE = 0.25  # of a short soak
-REST_S = 15.0  # a server keeps idle connections for some seconds
+REST_S = 15.0  # at most; a server keeps idle connections for some seconds
 MOST_MB_PER_MINUTE = 1.0
 MB = 1e6
 
@@ -52,16 +52,17 @@ def soak(run: Running, *, repository: Path, photos: Path, seconds: float, minute
     """Measure the capacity for `seconds`, then load the service at 0.8 of it for so many minutes."""
     rate = FULL * capacity(run, repository=repository, photos=photos, seconds=seconds).photos_per_s
     warm_s = min(WARM_S, WARM_SHARE * 60 * minutes)
-    before = _at_rest(run.service_descriptors)
+    rest_s = min(REST_S, 60 * minutes)
+    before = _at_rest(run.service_descriptors, rest_s=rest_s)
     with _watched(run.service_bytes) as memory:
         load = offer(OpenLoop(run.service_url, str(photos), rate, 60 * minutes))
-    after = _at_rest(run.service_descriptors, enough=before)
+    after = _at_rest(run.service_descriptors, rest_s=rest_s, enough=before)
     return Soak(tuple(memory), (before, after), warm_s, load)
 
 
-def _at_rest(count: Callable[[], int], *, enough: int = 0) -> int:
+def _at_rest(count: Callable[[], int], *, rest_s: float, enough: int = 0) -> int:
     """Return the least that is counted until it is `enough` or the rest is over."""
-    end_s = time.monotonic() + REST_S
+    end_s = time.monotonic() + rest_s
     least = count()
     while least > enough and time.monotonic() < end_s:
         time.sleep(EVERY_S)
