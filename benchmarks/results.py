@@ -118,11 +118,13 @@ def publish(
     return path
 
 
-def merge(name: str, rows: Sequence[Row], *, title: str, command: str, folder: Path = RESULTS) -> Path:
+def merge(
+    name: str, rows: Sequence[Row], *, title: str, command: str, folder: Path = RESULTS, quiet: bool = False
+) -> Path:
     """Publish rows measured now; those of other names that the file has stay, in their order."""
     known = {row.name: row for row in _earlier(folder / f"{name}.json")}
     merged = {**known, **{row.name: row for row in rows}}
-    return publish(name, list(merged.values()), title=title, command=command, folder=folder)
+    return publish(name, list(merged.values()), title=title, command=command, folder=folder, quiet=quiet)
 
 
 def _earlier(path: Path) -> list[Row]:

@@ -64,7 +64,7 @@ class ServiceTable:
         }
 
     def run(self, parts: Sequence[str], *, folder: Path = RESULTS) -> None:
-        """Measure these parts one after the other; each is published when it is done."""
+        """Measure these parts one after the other; each is published when it is done, the last one prints the table."""
         for part in parts:
             merge(
                 NAME,
@@ -72,6 +72,7 @@ class ServiceTable:
                 title="The service under load, client on the same cores; 640 x 480 photos, no two alike",
                 command="python -m benchmarks.serving service",
                 folder=folder,
+                quiet=part != parts[-1],
             )
 
     @cached_property

@@ -1,6 +1,9 @@
 """Loads against the real service on tiny networks: photos that differ in bytes, open loops, and what is added."""
 
 import itertools
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import numpy as np
@@ -30,6 +33,39 @@ def test_a_form_says_how_many_hits(photos: Path):
     photo = read_photos(photos)[0]
     assert b'name="top_k"\r\n\r\n20\r\n' in multipart(photo, top_k=20)
     assert b"top_k" not in multipart(photo)
+
+
+@pytest.fixture
+def listener() -> Iterator[tuple[str, list[bytes]]]:
+    """A server that answers everything with 200, and the bodies that it was sent."""
+    bodies: list[bytes] = []
+
+    class Handler(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+
+        def do_POST(self):
+            bodies.append(self.rfile.read(int(self.headers["Content-Length"])))
+            self.send_response(200)
+            self.send_header("Content-Length", "0")
+            self.end_headers()
+
+        def log_message(self, *_):
+            """Say nothing."""
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_port}", bodies
+        server.shutdown()
+
+
+def test_no_load_sends_the_same_bytes_twice(listener, photos: Path):
+    url, bodies = listener
+    for _ in range(2):  # of three photos
+        measure(LoadSpec(Target.SERVICE, "", str(photos), 2, 0.3, url, top_k=20))
+        offer(OpenLoop(url, str(photos), rate=20, seconds=0.5))
+    assert len(bodies) > 30
+    assert len(set(bodies)) == len(bodies)
+    assert b'name="top_k"\r\n\r\n20' in bodies[0]
 
 
 def test_an_open_loop_sends_what_is_due_and_counts_every_answer(color_service: Running, photos: Path):

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from benchmarks.serving.__main__ import main
 from benchmarks.serving.added import PhotoTimes, added_rows
 from benchmarks.serving.chaos import chaos_rows
 from benchmarks.serving.clients import LoadReport
@@ -144,6 +145,22 @@ def test_chaos_that_is_missed():
     assert dead["Triton killed under load: from Triton's return to the last failure"].ok is False
     lying = by_name(chaos_rows(chaos_run({}, ready=False)))
     assert lying["Triton killed under load: /readyz at odds with searches for at most"].ok is False
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (["service", "--only", "core,nothing"], "'nothing' is none of throughput, core, added, overload, chaos, soak"),
+        (["service", "--rounds", "0"], "expected 1 or more, got 0"),
+        (["service", "--minutes", "-1"], "expected a number above 0, got -1"),
+        (["peers", "--networks", "mine"], "'mine' is none of grocery, sample"),
+    ],
+)
+def test_a_mistake_in_the_command_is_one_sentence(arguments, sentence, capsys):
+    with pytest.raises(SystemExit) as ended:
+        main(arguments)
+    assert ended.value.code == 2
+    assert sentence in capsys.readouterr().err
 
 
 def test_a_fused_network_that_was_trained_is_taken(shared_folder: Path, tmp_path: Path):

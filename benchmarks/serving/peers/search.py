@@ -93,6 +93,8 @@ class PeerSearch:
         best = np.argsort(-probabilities)[:LABELS_SHOWN]
         hits = []
         for score, row in zip(scores, rows, strict=True):
+            if row < 0:  # FAISS found fewer
+                break
             product = self._products[row]
             hits.append({**product, "score": float(score), "image_url": image_url(product["product_id"])})
         labels = [{"label": names[k], "score": float(probabilities[k])} for k in best]

@@ -92,7 +92,9 @@ def peer_running(
 def _environment() -> dict[str, str]:
     # The networks' own threads need the cores, as in the service (bento.server).
     quiet = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "RAY_USAGE_STATS_ENABLED": "0"}
-    return {**os.environ, "PYTHONPATH": str(ROOT), **quiet}
+    # Under full load Ray Serve's proxy misses health checks of seconds, and would be killed for it.
+    patient = {"RAY_SERVE_PROXY_READY_CHECK_TIMEOUT_S": "50", "RAY_SERVE_PROXY_HEALTH_CHECK_TIMEOUT_S": "60"}
+    return {**os.environ, "PYTHONPATH": str(ROOT), **quiet, **patient}
 
 
 def _wait_until_it_answers(url: str, process: subprocess.Popen[bytes], *, photo: bytes, log: Path) -> None:
