@@ -19,7 +19,9 @@ def main(argv: list[str]) -> None:
     """Parse and run one verb."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.serving", description=__doc__)
     verbs = parser.add_subparsers(dest="verb", required=True)
-    verb = verbs.add_parser("service", help="throughput, cost, overload, faults and a soak of the service (half an hour)")
+    verb = verbs.add_parser(
+        "service", help="throughput, cost, overload, faults and a soak of the service (half an hour)"
+    )
     _add_lengths(verb)
     verb.add_argument("--only", type=_some_of(PARTS), default=PARTS, help=f"parts to measure: {','.join(PARTS)}")
     verb.add_argument("--open-seconds", type=_positive, default=60.0, help="length of an open loop")

@@ -13,13 +13,12 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from benchmarks import grocery, sample
+from benchmarks import fused, grocery, sample
 from benchmarks.artifacts import Artifacts, make
 from benchmarks.results import RESULTS, Row, merge
 from benchmarks.serving.added import added_rows, added_times
 from benchmarks.serving.chaos import chaos_rows, run_chaos
 from benchmarks.serving.core_time import core_time_rows, core_times
-from benchmarks.serving.fused import prepare_fused
 from benchmarks.serving.overload import overload, overload_rows
 from benchmarks.serving.running import Running, running
 from benchmarks.serving.soak import soak, soak_rows
@@ -85,7 +84,7 @@ class ServiceTable:
 
     @cached_property
     def _fused(self) -> Artifacts:
-        return prepare_fused(self._shared, words=self._grocery.words)
+        return fused.prepare(self._shared)
 
     def _running(self, shop: Artifacts, name: str) -> AbstractContextManager[Running]:
         return running(shop.repository, shop.store, log_folder=CACHE / f"{name}-logs")

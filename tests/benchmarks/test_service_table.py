@@ -2,7 +2,6 @@
 
 from dataclasses import replace
 from http import HTTPStatus
-from pathlib import Path
 
 import pytest
 
@@ -11,7 +10,6 @@ from benchmarks.serving.added import PhotoTimes, added_rows
 from benchmarks.serving.chaos import chaos_rows
 from benchmarks.serving.clients import LoadReport
 from benchmarks.serving.core_time import CoreTime, core_time_rows
-from benchmarks.serving.fused import prepare_fused
 from benchmarks.serving.open_loop import Offered, OpenLoop, report_of
 from benchmarks.serving.overload import Overload, overload_rows
 from benchmarks.serving.soak import Soak, slope_mb_per_minute, soak_rows
@@ -161,11 +159,3 @@ def test_a_mistake_in_the_command_is_one_sentence(arguments, sentence, capsys):
         main(arguments)
     assert ended.value.code == 2
     assert sentence in capsys.readouterr().err
-
-
-def test_a_fused_network_that_was_trained_is_taken(shared_folder: Path, tmp_path: Path):
-    for name in ("grocery-best-models/photo", "grocery-best-store"):
-        (tmp_path / "runs" / name).mkdir(parents=True)
-    (tmp_path / "runs/grocery-best-store/live.json").touch()
-    shop = prepare_fused(shared_folder, words=tmp_path, runs=tmp_path / "runs")
-    assert (shop.repository.name, shop.store.name) == ("grocery-best-models", "grocery-best-store")

@@ -4,6 +4,7 @@ Annotations are no strings here: FastAPI could not read them in a replica, which
 """
 
 import asyncio
+import contextlib
 import signal
 import threading
 from pathlib import Path
@@ -41,7 +42,8 @@ def run(options: PeerOptions) -> None:
         signal.signal(number, lambda *_: over.set())
     environment = {"env_vars": {"PYTHONPATH": str(ROOT)}}
     ray.init(address="local", num_cpus=options.workers + 1, include_dashboard=False, runtime_env=environment)
-    serve.start(http_options={"host": "127.0.0.1", "port": options.port})
+    with contextlib.suppress(TimeoutError):  # after a minute; the proxy goes on starting, and who waits asks it
+        serve.start(http_options={"host": "127.0.0.1", "port": options.port})
     deployment = SearchDeployment.options(num_replicas=options.workers)  # type: ignore[attr-defined]  # made a Deployment above
     serve.run(deployment.bind(options), route_prefix="/")
     over.wait()
