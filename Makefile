@@ -87,7 +87,8 @@ bench: .venv/.dev .venv-triton/.ready ## the tables under benchmarks/results/ (h
 	@$(PY) -m benchmarks.quality weight
 	@$(PY) -m benchmarks.quality grocery
 	@$(PY) -m benchmarks.quality main
-	@$(PY) -m benchmarks.serving throughput
+	@$(PY) -m benchmarks.serving service
+	@$(PY) -m benchmarks.serving peers
 	@for verb in embed memory build search open swap faults; do $(PY) -m benchmarks.galleries $$verb || exit; done
 
 loadtest: .venv/.dev ## Locust against a running service (make serve)

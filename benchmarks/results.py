@@ -118,6 +118,35 @@ def publish(
     return path
 
 
+def merge(
+    name: str, rows: Sequence[Row], *, title: str, command: str, folder: Path = RESULTS, quiet: bool = False
+) -> Path:
+    """Publish rows measured now; those of other names that the file has stay, in their order."""
+    known = {row.name: row for row in _earlier(folder / f"{name}.json")}
+    merged = {**known, **{row.name: row for row in rows}}
+    return publish(name, list(merged.values()), title=title, command=command, folder=folder, quiet=quiet)
+
+
+def _earlier(path: Path) -> list[Row]:
+    if not path.exists():
+        return []
+    return [
+        Row(
+            row["name"],
+            float("nan") if row["value"] is None else row["value"],
+            row["unit"],
+            None if row["target"] is None else _target(row["target"]),
+            **{key: row[key] for key in _OPTIONAL if key in row},
+        )
+        for row in json.loads(path.read_text())["rows"]
+    ]
+
+
+def _target(text: str) -> Target:
+    comparison, number = text.split(" ")
+    return Target(comparison, float(number))
+
+
 def _columns(rows: Sequence[Row]) -> list[str]:
     """The columns to show: the published figures only where there are any."""
     published = ["published"] if any(row.published for row in rows) else []

@@ -12,7 +12,6 @@ from pathlib import Path
 
 import httpx
 import numpy as np
-import psutil
 from numpy.typing import NDArray
 
 from benchmarks import grocery, sample
@@ -21,7 +20,7 @@ from benchmarks.galleries.source import FOLDER
 from benchmarks.results import Row, Target
 from benchmarks.serving.clients import LoadReport, LoadSpec, measure
 from benchmarks.serving.clients import Target as Load
-from benchmarks.serving.throughput import Running, running
+from benchmarks.serving.running import Running, running, tree
 from catalog.errors import NotReadyError
 from index_builder.store import open_store
 
@@ -126,15 +125,10 @@ def _version(run: Running) -> str:
 
 
 def _resident(run: Running) -> int:
-    return sum(int(process.memory_info().rss) for process in _tree(run))
-
-
-def _tree(run: Running) -> list[psutil.Process]:
-    root = psutil.Process(run.service_pid)
-    return [root, *root.children(recursive=True)]
+    return sum(int(process.memory_info().rss) for process in tree(run.service_pid))
 
 
 def _maps(run: Running, version: str) -> bool:
     """Whether any file of a gallery is still mapped by the service."""
     folder = f"/galleries/{version}/"
-    return any(folder in mapped.path for process in _tree(run) for mapped in process.memory_maps())
+    return any(folder in mapped.path for process in tree(run.service_pid) for mapped in process.memory_maps())

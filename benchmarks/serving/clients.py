@@ -21,12 +21,11 @@ from urllib.parse import urlsplit
 
 import numpy as np
 
+from benchmarks.serving.uploads import CONTENT_TYPE, commented, comments, multipart, read_photos
 from catalog.pictures import decode, to_input
 from export.contract import read_repository
 from export.onnx_runtime import OnnxRuntimeNetworks
 from export.triton_client import TritonNetworks
-
-BOUNDARY = "photo-boundary-of-the-benchmark"
 
 
 class Target(StrEnum):
@@ -42,6 +41,7 @@ class Target(StrEnum):
 class LoadSpec:
     """`url` is host:port for Triton and http://host:port for the service; `photos` is a folder of JPEG files.
 
+    Photos that are sent differ in their bytes, whatever the number of photos is. `top_k` None is the service's default.
     With `log` each answer is written there, a .npy file float64 [n, 2]: when it was asked (monotonic clock), seconds.
     """
 
@@ -52,6 +52,7 @@ class LoadSpec:
     seconds: float
     url: str = ""
     log: str = ""
+    top_k: int | None = None
 
 
 @dataclass(frozen=True)
@@ -70,6 +71,11 @@ class LoadReport:
         """Answered photos a second of wall time."""
         return self.answered / self.wall_s
 
+    @property
+    def client_cpu(self) -> float:
+        """CPU seconds of the loading process a second of wall time."""
+        return self.client_cpu_s / self.wall_s
+
 
 def measure(spec: LoadSpec) -> LoadReport:
     """Run `spec` in a fresh process; raises RuntimeError with its last words when it fails."""
@@ -81,9 +87,7 @@ def measure(spec: LoadSpec) -> LoadReport:
 
 
 def _run(spec: LoadSpec) -> LoadReport:
-    photos = [path.read_bytes() for path in sorted(Path(spec.photos).glob("*.jpg"))]
-    if not photos:
-        raise FileNotFoundError(f"no *.jpg in {spec.photos}")
+    photos = read_photos(Path(spec.photos))
     with _workers(spec, photos) as workers:
         for work in workers:
             work(0)  # connections and graphs are warm before the clock starts
@@ -125,7 +129,7 @@ Work = Callable[[int], bool]
 def _workers(spec: LoadSpec, photos: list[bytes]) -> Iterator[list[Work]]:
     """One callable a client: takes the number of a photo, says whether it was answered."""
     if spec.target is Target.SERVICE:
-        yield [_poster(spec.url, photos) for _ in range(spec.clients)]
+        yield [_poster(spec, photos) for _ in range(spec.clients)]
         return
     info = read_repository(Path(spec.repository))
     inputs = [to_input(decode(photo, min_side_px=info.size_px), size_px=info.size_px)[None] for photo in photos]
@@ -151,27 +155,23 @@ def _workers(spec: LoadSpec, photos: list[bytes]) -> Iterator[list[Work]]:
         networks.close()
 
 
-def _poster(url: str, photos: list[bytes]) -> Work:
-    host = urlsplit(url).netloc
-    connection = http.client.HTTPConnection(host, timeout=60)
-    bodies = [_multipart(photo) for photo in photos]
-    headers = {"Content-Type": f"multipart/form-data; boundary={BOUNDARY}"}
+def _poster(spec: LoadSpec, photos: list[bytes]) -> Work:
+    connection = http.client.HTTPConnection(urlsplit(spec.url).netloc, timeout=60)
+    headers = {"Content-Type": CONTENT_TYPE}
+    own = comments()
 
     def post(turn: int) -> bool:
-        connection.request("POST", "/search", body=bodies[turn], headers=headers)
-        response = connection.getresponse()
-        response.read()
+        body = multipart(commented(photos[turn], next(own)), top_k=spec.top_k)
+        try:
+            connection.request("POST", "/search", body=body, headers=headers)
+            response = connection.getresponse()
+            response.read()
+        except (OSError, http.client.HTTPException):
+            connection.close()  # the next request opens another
+            return False
         return response.status == http.HTTPStatus.OK
 
     return post
-
-
-def _multipart(photo: bytes) -> bytes:
-    head = (
-        f'--{BOUNDARY}\r\nContent-Disposition: form-data; name="image"; filename="photo.jpg"\r\n'
-        "Content-Type: image/jpeg\r\n\r\n"
-    )
-    return head.encode() + photo + f"\r\n--{BOUNDARY}--\r\n".encode()
 
 
 if __name__ == "__main__":

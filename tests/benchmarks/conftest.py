@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,7 +11,14 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from benchmarks.serving.running import Running, free_port
+from bento.server import serving
+from bento.settings import Settings
+from export.local_triton import LocalTriton
+from export.onnx_runtime import OnnxRuntimeNetworks
 from export.words import WordModel
+from index_builder.build import build_gallery
+from index_builder.store import LocalStore, open_store
 from tests.tiny_repository import COLORS, LABELS, TinyNetworks
 from training.words import train_words_from_catalogs
 
@@ -49,6 +57,38 @@ def color_shop(tmp_path_factory: pytest.TempPathFactory) -> ColorShop:
     networks.write(folder / "models")
     train_words_from_catalogs([catalog], out=folder / "words", dim=8, bucket=200, min_count=1, epochs=20, seed=1)
     return ColorShop(catalog, folder / "models", WordModel.load(folder / "words"), networks)
+
+
+@pytest.fixture(scope="session")
+def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder of three small JPEG photos, each of one color."""
+    folder = tmp_path_factory.mktemp("photos")
+    for number, color in enumerate(("red", "green", "blue")):
+        Image.new("RGB", (64, 48), color).save(folder / f"{number}.jpg")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def color_store(color_shop: ColorShop, tmp_path_factory: pytest.TempPathFactory) -> LocalStore:
+    """A store whose live gallery is the color shop's training split."""
+    store = open_store(str(tmp_path_factory.mktemp("color-store")))
+    networks = OnnxRuntimeNetworks(color_shop.repository, threads=1)
+    manifest = build_gallery(color_shop.catalog, networks, color_shop.words, store=store, splits=["train"])
+    store.swap(manifest.version, spaces=networks.info.spaces)
+    networks.close()
+    return store
+
+
+@pytest.fixture(scope="session")
+def color_service(
+    color_shop: ColorShop, color_store: LocalStore, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Running]:
+    """The real service over a real Triton; at most two searches are in progress."""
+    logs = tmp_path_factory.mktemp("color-service")
+    with LocalTriton(color_shop.repository, log_file=logs / "triton.log") as triton:
+        settings = Settings(store=str(color_store.path), triton_url=triton.grpc_url, max_searches=2)
+        with serving(settings, port=free_port(), log_folder=logs) as service:
+            yield Running(triton.grpc_url, service.url, triton.pid, service.process.pid)
 
 
 @pytest.fixture

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from benchmarks.results import Row, Target, publish
+from benchmarks.results import Row, Target, merge, publish
 
 
 def test_ok_follows_from_value_and_target(tmp_path):
@@ -22,6 +22,19 @@ def test_ok_follows_from_value_and_target(tmp_path):
     assert document["rows"][1] == {"name": "missed", "value": 2.4, "unit": "ms", "target": ">= 2.5", "ok": False}
     readable = (tmp_path / "demo.md").read_text()
     assert "| missed | 2.4 ms | >= 2.5 | MISSED |" in readable
+
+
+def test_rows_that_were_not_measured_again_stay(tmp_path):
+    old = [Row("a", 1.0, "s", Target("<=", 2), note="n"), Row("b", float("nan"), target=Target(">=", 1), settings="x")]
+    merge("demo", old, title="Demo", command="-", folder=tmp_path)
+    merge("demo", [Row("a", 3.0, "s", Target("<=", 2)), Row("c", 4.0)], title="Demo", command="-", folder=tmp_path)
+    rows = json.loads((tmp_path / "demo.json").read_text())["rows"]
+    assert [(row["name"], row["value"], row["ok"]) for row in rows] == [
+        ("a", 3.0, False),
+        ("b", None, False),
+        ("c", 4.0, None),
+    ]
+    assert rows[1]["settings"] == "x"
 
 
 def test_nothing_measured_publishes_nothing(tmp_path):
