@@ -7,7 +7,15 @@ from enum import StrEnum
 PROBES = frozenset({"/ping", "/livez", "/readyz", "/healthz"})
 OPEN_PATHS = PROBES | {"/", "/engineers", "/docs.json"}
 OPEN_FOLDER = "/static/"
-DATA_ROUTES = ("search", "samples", "products", "categories", "gallery")  # what a key may be limited to
+INVOCATIONS = "/invocations"  # the route of SageMaker, which asks for IAM itself
+DATA_ROUTES = (
+    "search",
+    "samples",
+    "products",
+    "categories",
+    "gallery",
+    INVOCATIONS[1:],
+)  # what a key may be limited to
 _NAMED = frozenset({*DATA_ROUTES, "", "engineers", "static", "admin", "metrics", *(path[1:] for path in PROBES)})
 
 
