@@ -78,7 +78,6 @@ class Life:
         unfit = self._unfit()
         if unfit is None:
             return None
-        logger.warning("%s is ended: %s", self.part.name, unfit)
         end_group(self.process, grace_s=0)
         return self._ended(unfit)
 
@@ -130,7 +129,7 @@ class Life:
         if pause_s is None:
             return f"{name} failed {self._failures.in_a_row} times in a row, the last time: {how}"
         self._due_at = time.monotonic() + pause_s
-        logger.warning("%s ended by itself (%s); it starts again in %g s", name, how, pause_s)
+        logger.warning("%s failed (%s); it starts again in %g s", name, how, pause_s)
         return None
 
     def _unwatch(self) -> None:

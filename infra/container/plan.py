@@ -13,9 +13,10 @@ from infra.container.engine_cache import EngineCache
 from infra.container.gpu import Gpu, engine_key, find_gpu, tensorrt_version
 from infra.container.models import find_repository, with_tensorrt
 from infra.container.part import Part
-from infra.container.settings import PREFIX, Accelerator, ContainerSettings, service_environment
+from infra.container.settings import ANY_ADDRESS, PREFIX, Accelerator, ContainerSettings, service_environment
 
 ROOT = Path(__file__).parents[2]
+SERVE = (sys.executable, "-m", "bentoml", "serve", "bento.service:Shopcam")
 SERVICE_START_S = 120.0  # until it listens; galleries are fetched and opened while it does
 FETCH_S = 120.0
 KEEP_S = 600.0
@@ -81,7 +82,7 @@ def parts_of(
     )
     service = Part(
         name="the service",
-        command=(sys.executable, "-m", "bentoml", "serve", "bento.service:Shopcam"),
+        command=(*SERVE, "--host", ANY_ADDRESS, "--port", str(settings.port)),
         environment=service_environment(settings, environment, invocations_open=invocations_open),
         up_url=f"{url}/livez",
         needs=(triton.name,),

@@ -17,6 +17,7 @@ from catalog.errors import MalformedError
 
 SERVICE_PREFIX = "SHOPCAM_"
 PREFIX = "SHOPCAM_CONTAINER_"
+ANY_ADDRESS = "0.0.0.0"  # noqa: S104  # the platform decides who reaches a container
 SAGEMAKER_PORT = "SAGEMAKER_BIND_TO_PORT"  # given by the platform where one instance runs several containers
 TRITON = (
     "tritonserver --model-repository={repository} --grpc-address=127.0.0.1 --grpc-port={grpc_port}"
@@ -98,7 +99,7 @@ def service_environment(
     rest = {name: value for name, value in environment.items() if not name.startswith(PREFIX)}
     ours = {
         "SHOPCAM_TRITON_URL": f"127.0.0.1:{settings.triton_grpc_port}",
-        "SHOPCAM_HOST": "0.0.0.0",  # noqa: S104  # the platform decides who reaches a container
+        "SHOPCAM_HOST": ANY_ADDRESS,
         "SHOPCAM_PORT": str(settings.port),
         "BENTOML_DO_NOT_TRACK": "True",
         "BENTOML_HOME": str(settings.cache / "bentoml"),

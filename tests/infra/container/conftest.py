@@ -12,10 +12,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tests.bento.conftest import ROOT, free_port, wait_until
+from tests.bento.conftest import ROOT, free_port, networks, oracle, photos, shop, store, wait_until, words
 from tests.marks import mark
 
-__all__ = ["mark"]  # a fixture
+__all__ = ["mark", "networks", "oracle", "photos", "shop", "store", "words"]  # fixtures
 
 HERE = Path(__file__).parent
 POLICY = {"first_s": 0.2, "longest_s": 1.0, "stable_s": 60.0, "most": 4}

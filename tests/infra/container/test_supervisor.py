@@ -48,8 +48,8 @@ def test_a_part_that_dies_comes_back_alone(tmp_path: Path) -> None:
         assert len(run.begins("second")) == 1
         assert psutil.Process(run.begins("second")[0].pid).is_running()
         assert run.stop() == 0
-    assert "first ended by itself (killed by SIGKILL); it starts again in 0.2 s" in run.said
-    assert "first ended by itself (killed by SIGKILL); it starts again in 0.4 s" in run.said
+    assert "first failed (killed by SIGKILL); it starts again in 0.2 s" in run.said
+    assert "first failed (killed by SIGKILL); it starts again in 0.4 s" in run.said
 
 
 @pytest.mark.parametrize("habit", ["brief", "short-lived"])
@@ -74,7 +74,7 @@ def test_what_hangs_is_started_again(tmp_path: Path) -> None:
         os.kill(run.begins("frozen")[0].pid, signal.SIGSTOP)
         run.wait_for("frozen is up", times=2)
         assert run.stop() == 0
-    assert "frozen is ended: it has not answered for 1 s" in run.said
+    assert "frozen failed (it has not answered for 1 s)" in run.said
 
 
 def test_a_failing_canary_is_the_failure_of_the_part_that_has_it(tmp_path: Path) -> None:
