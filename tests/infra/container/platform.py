@@ -1,5 +1,6 @@
 """What SageMaker does to a container, done to the entry point on this machine: a stand-in for `docker run IMAGE serve`.
 
+Files and variables are those of the CPU image, laid out as its Dockerfile says.
 After its developer guide, "Use your own inference code with hosting services": the artifact lies unpacked in
 /opt/ml/model and is not to be written; the environment is the model's and not that of whoever runs this; GET /ping has
 2 s, POST /invocations 60 s and a payload of 6 MB (25 MB since 2025); an end is SIGTERM and, 30 s later, SIGKILL.
@@ -11,7 +12,6 @@ import contextlib
 import os
 import subprocess
 import sys
-import tempfile
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,6 +19,7 @@ from pathlib import Path
 import httpx
 
 from tests.bento.conftest import ROOT, free_port, wait_until
+from tests.infra.container.images import Image
 from tests.marks import MARK
 
 PING_S = 2.0
@@ -26,10 +27,6 @@ INVOCATION_S = 60.0
 PAYLOAD_BYTES = 6 * 2**20
 START_S = 240.0
 END_S = 30.0
-TRITON = (
-    f"{sys.executable} -m export.local_triton --instances 1 --threads 1 --repository {{repository}} "
-    "--grpc-port {grpc_port} --http-port {http_port} --metrics-port {metrics_port} --log-file "
-)
 
 
 @dataclass
@@ -75,24 +72,24 @@ def container(
     folder: Path, models: Path, environment: Mapping[str, str], *, verb: str = "serve"
 ) -> Iterator[Container]:
     """Run the entry point; what is left at the end is killed."""
-    port = free_port()
-    image = {
-        "PATH": os.environ["PATH"],
-        "PYTHONPATH": str(ROOT),
-        "HOME": str(folder),
-        "SHOPCAM_CONTAINER_MODELS": str(models),
-        "SHOPCAM_CONTAINER_CACHE": str(folder / "cache"),
-        "SHOPCAM_CONTAINER_TRITON": TRITON + str(folder / "triton.log"),
-    }
+    port, app, cache = free_port(), folder / "app", folder / "cache"
+    image = Image.of("Dockerfile.cpu")
+    image.lay_out(app)
+    places = {"/opt/shopcam/bin": str(Path(sys.executable).parent), "$PATH": os.environ["PATH"]}
+    places |= {"/opt/triton": str(ROOT / ".venv-triton"), "/app": str(app), "/var/cache/shopcam": str(cache)}
+    variables = image.environment()
+    for place, here in places.items():
+        variables = {name: value.replace(place, here) for name, value in variables.items()}
+    variables |= {"SHOPCAM_CONTAINER_MODELS": str(models), "SHOPCAM_CONTAINER_CACHE": str(cache)}
     ports = {f"SHOPCAM_CONTAINER_TRITON_{name}_PORT": str(free_port()) for name in ("GRPC", "HTTP", "METRICS")}
     platform = {"SAGEMAKER_BIND_TO_PORT": str(port), "AWS_REGION": "us-east-1"}
     marks = {name: os.environ[name] for name in (MARK,) if name in os.environ}
     output = folder / "output.txt"
-    with output.open("wb") as file, tempfile.TemporaryDirectory() as elsewhere:
+    with output.open("wb") as file:
         process = subprocess.Popen(
             [sys.executable, "-m", "infra.container", verb],
-            env={**image, **ports, **platform, **marks, **environment},
-            cwd=elsewhere,
+            env={**variables, **ports, **platform, **marks, **environment},
+            cwd=app,
             stdin=subprocess.DEVNULL,
             stdout=file,
             stderr=subprocess.STDOUT,

@@ -165,9 +165,7 @@ def test_a_mistake_is_one_sentence(tmp_path: Path, environment: dict[str, str], 
         assert "Traceback" not in one.said
 
 
-def test_a_container_that_cannot_work_ends_with_one_sentence(
-    tmp_path: Path, tiny_repository: Path, mark: str
-) -> None:
+def test_a_container_that_cannot_work_ends_with_one_sentence(tmp_path: Path, tiny_repository: Path, mark: str) -> None:
     broken = tmp_path / "model"
     shutil.copytree(tiny_repository, broken)
     for file in broken.glob("embedder/*/model.onnx"):
