@@ -23,8 +23,8 @@ PROBE_TIMEOUT_S = 10.0
 class Part:
     """A server, up when `up_url` answers 200, or without `up_url` a task that runs once, whatever comes of it.
 
-    It starts when all that it `needs` have been up or done. `canary_url` is a wider check, such as a search through
-    all parts: once it has been well, `canary_limit_s` without are this part's failure.
+    It starts when all that it `needs` have been up or done. `canary_url` is a wider check that another part answers,
+    such as a search through all: once it was well, `canary_limit_s` of other answers are this part's failure.
     """
 
     name: str
@@ -99,7 +99,7 @@ class Life:
         if part.up_url is not None:
             self._watch = Watch(part.up_url, pause_s=part.probe_pause_s, timeout_s=PROBE_TIMEOUT_S)
         if part.canary_url is not None:
-            self.canary = Watch(part.canary_url, pause_s=part.probe_pause_s, timeout_s=PROBE_TIMEOUT_S)
+            self.canary = Watch(part.canary_url, pause_s=part.probe_pause_s, timeout_s=PROBE_TIMEOUT_S, forgiving=True)
 
     def _unfit(self) -> str | None:
         """Why a running process is of no use."""

@@ -9,10 +9,14 @@ from urllib.parse import urlsplit
 
 
 class Watch:
-    """Asks `url` every `pause_s` seconds from the moment it is made until `stop`; 200 is well, all else is not."""
+    """Asks `url` every `pause_s` seconds from the moment it is made until `stop`; 200 is well, all else is not.
 
-    def __init__(self, url: str, *, pause_s: float, timeout_s: float) -> None:
+    With `forgiving`, no answer at all says nothing: that is for who asks somebody else about a third one.
+    """
+
+    def __init__(self, url: str, *, pause_s: float, timeout_s: float, forgiving: bool = False) -> None:
         self.url = url
+        self._forgiving = forgiving
         self._pause_s = pause_s
         self._timeout_s = timeout_s
         self._begun_at = time.monotonic()
@@ -35,19 +39,20 @@ class Watch:
 
     def _run(self) -> None:
         while not self._stopped.is_set():
-            if is_well(self.url, timeout_s=self._timeout_s):
+            status = status_of(self.url, timeout_s=self._timeout_s)
+            if status == http.client.OK or (status is None and self._forgiving and self.was_well):
                 self._well_at = time.monotonic()
             self._stopped.wait(self._pause_s)
 
 
-def is_well(url: str, *, timeout_s: float) -> bool:
-    """Whether a GET is answered with 200 in time."""
+def status_of(url: str, *, timeout_s: float) -> int | None:
+    """The status of a GET, None when there is no answer in time."""
     parts = urlsplit(url)
     connection = http.client.HTTPConnection(parts.hostname or "", parts.port, timeout=timeout_s)
     try:
         connection.request("GET", parts.path)
-        return connection.getresponse().status == http.client.OK
+        return connection.getresponse().status
     except (OSError, http.client.HTTPException):
-        return False
+        return None
     finally:
         connection.close()

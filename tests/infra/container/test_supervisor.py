@@ -95,6 +95,17 @@ def test_a_failing_canary_is_the_failure_of_the_part_that_has_it(tmp_path: Path)
         assert run.stop() == 0
 
 
+def test_nobody_is_blamed_for_a_canary_that_nobody_answers(tmp_path: Path) -> None:
+    second = part(tmp_path, "second", needs=["first"])
+    first = part(tmp_path, "first", canary_url=second["up_url"], canary_limit_s=0.5)
+    with supervised(tmp_path, first, second, first_s=2.0, longest_s=2.0) as run:
+        run.wait_for("ready after")
+        os.kill(run.begins("second")[0].pid, signal.SIGKILL)
+        run.wait_for("second is up", times=2)  # four times the limit later
+        assert len(run.begins("first")) == 1
+        assert run.stop() == 0
+
+
 def test_one_that_never_listens_is_given_up(tmp_path: Path) -> None:
     with supervised(tmp_path, part(tmp_path, "mute", "deaf", start_timeout_s=0.5), most=2) as run:
         assert run.process.wait(ENDED_S) == 1
