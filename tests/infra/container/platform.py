@@ -3,7 +3,7 @@
 Files and variables are those of the CPU image, laid out as its Dockerfile says.
 After its developer guide, "Use your own inference code with hosting services": the artifact lies unpacked in
 /opt/ml/model and is not to be written; the environment is the model's and not that of whoever runs this; GET /ping has
-2 s, POST /invocations 60 s and a payload of 6 MB (25 MB since 2025); an end is SIGTERM and, 30 s later, SIGKILL.
+2 s, POST /invocations 60 s and a payload of 6 MB (newer endpoints: 25 MB); an end is SIGTERM and, 30 s later, SIGKILL.
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ from tests.marks import MARK
 PING_S = 2.0
 INVOCATION_S = 60.0
 PAYLOAD_BYTES = 6 * 2**20
+LARGE_PAYLOAD_BYTES = 25 * 2**20  # of newer endpoints
 START_S = 240.0
 END_S = 30.0
 

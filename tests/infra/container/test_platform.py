@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import itertools
 import json
 import os
 import shutil
@@ -11,6 +12,7 @@ import socket
 import urllib.request
 import uuid
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import boto3
@@ -22,7 +24,7 @@ from index_builder.s3_store import S3Store
 from index_builder.store import LocalStore
 from tests.bento.conftest import DEFAULT_WEIGHT, Oracle, refused, wait_until
 from tests.bento.galleries import best_ids
-from tests.infra.container.platform import PAYLOAD_BYTES, Container, container
+from tests.infra.container.platform import LARGE_PAYLOAD_BYTES, PAYLOAD_BYTES, Container, container
 from tests.marks import MARK, marked
 
 pytestmark = pytest.mark.slow
@@ -90,6 +92,27 @@ def test_an_envelope_and_a_photo_of_the_largest_payload(
     largest = photos[1] + b"\0" * (PAYLOAD_BYTES - len(photos[1]))
     assert ids(running.invoke(largest, "application/x-image", "top_k=5")) == expected(oracle, photos[1])
     refused(running.invoke(b"\0" * PAYLOAD_BYTES, "image/jpeg"), 415, "not_an_image")
+
+
+def test_what_is_larger_than_the_service_takes_is_refused_with_a_sentence(running: Container) -> None:
+    headers = {"Content-Type": "image/jpeg"}
+    body = b"\0" * LARGE_PAYLOAD_BYTES
+    answer = httpx.post(f"{running.url}/invocations", content=body, headers=headers, timeout=60)
+    assert "send a smaller photo" in refused(answer, 413, "too_large")
+
+
+def test_ping_is_good_while_others_search(running: Container, oracle: Oracle, photos: list[bytes]) -> None:
+    running.wait_until_in_service()
+    running.pings.clear()
+    with ThreadPoolExecutor(8) as clients:
+        answers = [clients.submit(running.invoke, photo, "image/jpeg", "top_k=5") for photo in photos * 8]
+        while not all(answer.done() for answer in answers):
+            running.ping()
+    assert running.pings
+    # The platform replaces a container that fails again and again, not one that was late once.
+    assert not [pair for pair in itertools.pairwise(running.pings) if 200 not in pair], running.pings
+    for photo, answer in zip(photos * 8, answers, strict=True):
+        assert ids(answer.result()) == expected(oracle, photo)
 
 
 def test_only_the_platforms_own_address_needs_no_key(running: Container) -> None:
