@@ -70,7 +70,9 @@ def test_what_is_copied_is_all_that_runs(image: Image, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("extra", ["cpu", "gpu"])
 def test_requirements_are_those_of_the_service(extra: str) -> None:
+    script = [sys.executable, "-I", "-S", FOLDER / "requirements.py", ROOT / "pyproject.toml", extra]
+    printed = subprocess.run(script, capture_output=True, text=True, check=True, timeout=60).stdout.splitlines()
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     found = requirements(ROOT / "pyproject.toml", extra)
-    assert found == project["dependencies"] + [f"faiss-{extra}>=1.15"]
+    assert printed == found == project["dependencies"] + [f"faiss-{extra}>=1.15"]
     assert not [line for line in found if line.startswith(("torch", "onnx"))]
