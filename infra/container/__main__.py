@@ -31,7 +31,8 @@ def main(argv: list[str]) -> int:
     verbs.add_parser("fetch-engines", help="what `run` does first where there is a GPU and an engine store")
     verbs.add_parser("keep-engines", help="what `run` does when Triton is up")
     verb = parser.parse_args(argv).verb
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(name)s %(levelname)s %(message)s")
+    logging.basicConfig(format="%(asctime)s %(name)s %(levelname)s %(message)s")
+    logger.setLevel(logging.INFO)
     settings = from_environment()
     if verb == "fetch-engines":
         logger.info("%d files of engines fetched from %s", engine_cache(settings).fetch(), settings.engine_store)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import stat
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -12,11 +13,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import pytest
+
+from infra.container.gpu import Gpu
 from tests.bento.conftest import ROOT, free_port, networks, oracle, photos, shop, store, wait_until, words
 from tests.marks import mark
 
 __all__ = ["mark", "networks", "oracle", "photos", "shop", "store", "words"]  # fixtures
 
+L4 = Gpu("NVIDIA L4", "8.9")
 HERE = Path(__file__).parent
 POLICY = {"first_s": 0.2, "longest_s": 1.0, "stable_s": 60.0, "most": 4}
 ENDED_S = 30.0
@@ -90,3 +95,13 @@ def supervised(folder: Path, *parts: dict[str, Any], **policy: float) -> Iterato
         if process.poll() is None:
             process.kill()  # all it started ends with it
         process.wait()
+
+
+@pytest.fixture
+def with_gpu(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A driver that knows of an L4: there is none in this machine."""
+    program = tmp_path / "bin" / "nvidia-smi"
+    program.parent.mkdir()
+    program.write_text(f"#!/bin/sh\necho '{L4.name}, {L4.capability}'\necho 'NVIDIA T4, 7.5'\n")
+    program.chmod(stat.S_IRWXU)
+    monkeypatch.setenv("PATH", f"{program.parent}:/usr/bin:/bin")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-import stat
 from pathlib import Path
 from typing import Any
 
@@ -17,22 +16,11 @@ from infra.container.gpu import Gpu, engine_key, find_gpu, tensorrt_version
 from infra.container.models import find_repository, with_tensorrt
 from infra.container.plan import models_of, parts_of
 from infra.container.settings import ANY_ADDRESS, Accelerator, ContainerSettings, from_environment
-
-L4 = Gpu("NVIDIA L4", "8.9")
+from tests.infra.container.conftest import L4
 
 
 def config_of(repository: Path, model: str) -> Any:
     return text_format.Parse((repository / model / "config.pbtxt").read_text(), model_config_pb2.ModelConfig())
-
-
-@pytest.fixture
-def with_gpu(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A driver that knows of an L4: there is none in this machine."""
-    program = tmp_path / "bin" / "nvidia-smi"
-    program.parent.mkdir()
-    program.write_text(f"#!/bin/sh\necho '{L4.name}, {L4.capability}'\necho 'NVIDIA T4, 7.5'\n")
-    program.chmod(stat.S_IRWXU)
-    monkeypatch.setenv("PATH", f"{program.parent}:/usr/bin:/bin")
 
 
 def test_a_repository_is_found_in_the_artifact_or_is_it(tiny_repository: Path, tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import hashlib
 import itertools
 import json
 import os
@@ -14,6 +15,7 @@ import uuid
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import boto3
 import httpx
@@ -22,8 +24,10 @@ import pytest
 from bento.keys import create_key
 from index_builder.s3_store import S3Store
 from index_builder.store import LocalStore
+from infra.container.gpu import engine_key, tensorrt_version
 from tests.bento.conftest import DEFAULT_WEIGHT, Oracle, refused, wait_until
 from tests.bento.galleries import best_ids
+from tests.infra.container.conftest import L4
 from tests.infra.container.platform import LARGE_PAYLOAD_BYTES, PAYLOAD_BYTES, Container, container
 from tests.marks import MARK, marked
 
@@ -31,6 +35,7 @@ pytestmark = pytest.mark.slow
 
 RECOVERY_S = 120.0
 BUCKET = "container"
+ACCESS = {"AWS_ACCESS_KEY_ID": "testing", "AWS_SECRET_ACCESS_KEY": "testing"}
 
 
 @pytest.fixture(scope="module")
@@ -50,12 +55,11 @@ def running(
     folder = tmp_path_factory.mktemp("container")
     models = folder / "model"
     shutil.copytree(tiny_repository, models / "model_repository")
-    access = {"AWS_ENDPOINT_URL": moto_url, "AWS_ACCESS_KEY_ID": "testing", "AWS_SECRET_ACCESS_KEY": "testing"}
+    access = {"AWS_ENDPOINT_URL": moto_url, **ACCESS}
+    emptied_s3(moto_url)
     with pytest.MonkeyPatch.context() as patch:
         for name, value in (access | {"AWS_DEFAULT_REGION": "us-east-1"}).items():
             patch.setenv(name, value)
-        urllib.request.urlopen(urllib.request.Request(f"{moto_url}/moto-api/reset", method="POST"), timeout=60).close()
-        boto3.client("s3").create_bucket(Bucket=BUCKET)
         bucket = S3Store.at(f"s3://{BUCKET}/store", cache=folder / "publisher")
         bucket.publish(store.gallery("v1"), "v1")
         bucket.swap("v1")
@@ -65,6 +69,20 @@ def running(
     with container(folder, models, environment) as one:
         one.wait_until_in_service()
         yield one
+
+
+def emptied_s3(moto_url: str) -> Any:
+    """A client of an S3 with one bucket and nothing in it."""
+    urllib.request.urlopen(urllib.request.Request(f"{moto_url}/moto-api/reset", method="POST"), timeout=60).close()
+    client = boto3.client(
+        "s3",
+        endpoint_url=moto_url,
+        region_name="us-east-1",
+        aws_access_key_id=ACCESS["AWS_ACCESS_KEY_ID"],
+        aws_secret_access_key=ACCESS["AWS_SECRET_ACCESS_KEY"],
+    )
+    client.create_bucket(Bucket=BUCKET)
+    return client
 
 
 def expected(oracle: Oracle, photo: bytes, top_k: int = 5) -> list[str]:
@@ -188,13 +206,53 @@ def test_a_mistake_is_one_sentence(tmp_path: Path, environment: dict[str, str], 
         assert "Traceback" not in one.said
 
 
-def test_a_container_that_cannot_work_ends_with_one_sentence(tmp_path: Path, tiny_repository: Path, mark: str) -> None:
+def test_a_container_that_cannot_work_ends_with_one_sentence(
+    tmp_path: Path, tiny_repository: Path, moto_url: str, with_gpu: None, mark: str
+) -> None:
     broken = tmp_path / "model"
     shutil.copytree(tiny_repository, broken)
     for file in broken.glob("embedder/*/model.onnx"):
         file.write_bytes(b"no graph")
-    environment = {"SHOPCAM_STORE": str(tmp_path / "store"), "SHOPCAM_CONTAINER_MOST_FAILURES": "2"}
+    environment = {
+        "SHOPCAM_STORE": str(tmp_path / "store"),
+        "SHOPCAM_CONTAINER_MOST_FAILURES": "2",
+        "SHOPCAM_CONTAINER_ACCELERATOR": "auto",
+        "SHOPCAM_CONTAINER_ENGINE_STORE": "s3://none",
+        **ACCESS,
+        "AWS_ENDPOINT_URL": moto_url,
+    }
     with container(tmp_path, broken, environment, verb="run") as one:
         assert one.process.wait(120) == 1
+        # What is wrong with engines holds nothing up; what is wrong with the models does.
+        assert one.said.index("the bucket none of the store") < one.said.index("Triton starts")
         assert "Triton failed 2 times in a row, the last time: exit status 2; giving up" in one.said
         assert marked(mark) == []
+
+
+def test_engines_are_fetched_before_triton_starts_and_kept_when_it_is_up(
+    tmp_path: Path, tiny_repository: Path, moto_url: str, with_gpu: None, mark: str
+) -> None:
+    """Triton builds none here; files stand for them."""
+    access = {"AWS_ENDPOINT_URL": moto_url, **ACCESS}
+    s3 = emptied_s3(moto_url)
+    key = engine_key(L4, tensorrt=tensorrt_version(), precision="FP16", repository=tiny_repository)
+    fetched, built = tmp_path / "cache" / "tensorrt" / "embedder" / "1", tmp_path / "cache" / "tensorrt" / "photo" / "2"
+    name = {"Bucket": BUCKET, "Key": f"engines/{key}/embedder/1"}
+    s3.put_object(**name, Body=b"one", Metadata={"sha256": hashlib.sha256(b"one").hexdigest()})
+    built.parent.mkdir(parents=True)
+    built.write_bytes(b"two")
+    environment = {
+        "SHOPCAM_CONTAINER_ACCELERATOR": "auto",
+        "SHOPCAM_CONTAINER_ENGINE_STORE": f"s3://{BUCKET}/engines",
+        "SHOPCAM_STORE": str(tmp_path / "store"),
+        **access,
+    }
+    with container(tmp_path, tiny_repository, environment, verb="run") as one:
+        wait_until(lambda: "keeping engines is done" in one.said or one.process.poll() is not None, deadline_s=200)
+        assert one.end() == 0
+        assert one.said.index("fetching engines is done") < one.said.index("Triton starts")
+        assert one.said.index("Triton is up") < one.said.index("keeping engines starts")
+    kept = [item["Key"] for item in s3.list_objects_v2(Bucket=BUCKET)["Contents"]]
+    assert fetched.read_bytes() == b"one"
+    assert kept == [f"engines/{key}/embedder/1", f"engines/{key}/photo/2"]
+    assert marked(mark) == []
