@@ -12,7 +12,7 @@ from bento.admin import is_token
 from bento.key_ring import KeyRing
 from bento.keys import ApiKey
 from bento.limits import Allowance, Limiter
-from bento.routes import Access
+from bento.routes import INVOCATIONS, Access
 from bento.settings import Settings
 from bento.visits import Visit
 from catalog.errors import ForbiddenError, UnauthorizedError
@@ -27,6 +27,7 @@ class Guard:
     def __init__(self, settings: Settings, *, limiter: Limiter | None = None) -> None:
         self._keys = None if settings.api_keys is None else KeyRing(settings.api_keys)
         self._metrics_token = settings.metrics_token
+        self._open = {INVOCATIONS} if settings.invocations_open else set()
         self._limiter = limiter or Limiter()
         self._default = Allowance(
             rate_per_s=settings.rate_per_s or None,
@@ -38,7 +39,7 @@ class Guard:
         """Let a request through or raise; admin routes ask for their own token themselves."""
         if visit.access is Access.METRICS:
             _check_metrics(Headers(scope=scope), self._metrics_token)
-        if visit.access is not Access.KEY:
+        if visit.access is not Access.KEY or visit.route in self._open:
             return
         who, allowance = f"address {_site(visit.client)}", self._default
         if self._keys is not None:

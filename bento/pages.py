@@ -12,6 +12,7 @@ from starlette.responses import FileResponse, Response
 from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 
+from bento.ping import Ping
 from bento.pipeline import SearchPipeline
 from bento.samples import sample_photos
 from bento.schemas import HealthResponse
@@ -48,6 +49,7 @@ class Pages:
 
     def __init__(self, pipeline: SearchPipeline) -> None:
         self._pipeline = pipeline
+        self._ping = Ping(pipeline.live.check)
         self._samples = sample_photos(pipeline.settings.samples)
         self._triton_metrics = TritonMetrics(pipeline.settings.triton_metrics_url)
 
@@ -60,6 +62,7 @@ class Pages:
             Route("/livez", self.alive),
             Route("/healthz", self.alive),
             Route("/readyz", self.ready),
+            Route("/ping", self.ping),
             Route("/metrics", self.metrics),
             Route("/gallery", self.gallery),
             Route("/categories", self.categories),
@@ -89,6 +92,10 @@ class Pages:
     async def ready(self, _: Request) -> Response:
         """A canary search through Triton and the gallery worked within the last two seconds."""
         return body(HealthResponse(status="ready", gallery_version=await self._pipeline.live.check()))
+
+    async def ping(self, _: Request) -> Response:
+        """SageMaker's probe: as /readyz, within two seconds."""
+        return body(HealthResponse(status="ready", gallery_version=await self._ping()))
 
     async def metrics(self, _: Request) -> Response:
         """Prometheus text: our metrics and, after them, Triton's."""

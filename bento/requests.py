@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Awaitable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 from urllib.parse import parse_qsl
@@ -21,6 +21,7 @@ MAX_FIELDS = 32
 MAX_FIELDS_BYTES = 1024 * 1024  # of everything but the photo
 SOURCES = ("image", "url", "product_id", "query_id")
 Options = TypeVar("Options", bound=Body)
+Read = TypeVar("Read")
 _RANGE_ERRORS = ("greater_than", "less_than", "enum", "finite_number", "too_long", "too_short")
 
 
@@ -43,7 +44,11 @@ async def read_search(request: Request, *, timeout_s: float) -> SearchRequest:
 
     Raises MalformedError or OutOfRangeError, SlowUploadError when it is not there within `timeout_s`.
     """
-    fields = await _fields_in_time(request, timeout_s=timeout_s)
+    return search_of(await _in_time(_fields(request), timeout_s=timeout_s))
+
+
+def search_of(fields: dict[str, Any]) -> SearchRequest:
+    """Check the fields of a search, `image` as bytes among them."""
     image = fields.pop("image", None)
     if image is not None and not isinstance(image, bytes):
         raise MalformedError("image must be an uploaded file, as in `curl -F image=@photo.jpg`")
@@ -59,7 +64,13 @@ async def read_search(request: Request, *, timeout_s: float) -> SearchRequest:
 
 async def read_text(request: Request, *, timeout_s: float) -> TextOptions:
     """Read the fields of a search by words; forms and errors as those of `read_search`."""
-    return parse_options(await _fields_in_time(request, timeout_s=timeout_s), TextOptions)
+    return parse_options(await _in_time(_fields(request), timeout_s=timeout_s), TextOptions)
+
+
+async def read_body(request: Request, *, timeout_s: float) -> bytes:
+    """Read a whole body, whose length the door limits; errors as those of `read_search`."""
+    _refuse_packed(request)
+    return await _in_time(request.body(), timeout_s=timeout_s)
 
 
 def parse_options(fields: Mapping[str, Any], options: type[Options]) -> Options:
@@ -82,21 +93,26 @@ def _sentence(error: ValidationError, options: type[Body]) -> ShopcamError:
     return OutOfRangeError(message) if any(part in first["type"] for part in _RANGE_ERRORS) else MalformedError(message)
 
 
-async def _fields_in_time(request: Request, *, timeout_s: float) -> dict[str, Any]:
+async def _in_time(reading: Awaitable[Read], *, timeout_s: float) -> Read:
     try:
         async with asyncio.timeout(timeout_s):
-            return await _fields(request)
+            return await reading
     except TimeoutError:
         raise SlowUploadError(f"the request was not sent within {timeout_s:g} s") from None
     except ClientDisconnect:
         raise MalformedError("the request ended before it was whole") from None
 
 
+def _refuse_packed(request: Request) -> None:
+    """What is packed could unpack to any size."""
+    encoding = request.headers.get("content-encoding", "identity").strip().lower()
+    if encoding not in ("", "identity"):
+        raise MalformedError(f"send the body without Content-Encoding, got {encoding[:40]!r}")
+
+
 async def _fields(request: Request) -> dict[str, Any]:
     kind = request.headers.get("content-type", "").split(";")[0].strip().lower()
-    encoding = request.headers.get("content-encoding", "identity").strip().lower()
-    if encoding not in ("", "identity"):  # what is packed could unpack to any size
-        raise MalformedError(f"send the body without Content-Encoding, got {encoding[:40]!r}")
+    _refuse_packed(request)
     if kind == "multipart/form-data":
         return await _form_fields(request)
     if kind == "application/x-www-form-urlencoded":
@@ -118,7 +134,7 @@ async def _form_fields(request: Request) -> dict[str, Any]:
     except HTTPException as error:
         raise MalformedError(f"the form cannot be read: {error.detail}") from None
     items = form.multi_items()
-    fields = _once([(name, await value.read() if isinstance(value, UploadFile) else value) for name, value in items])
+    fields = once([(name, await value.read() if isinstance(value, UploadFile) else value) for name, value in items])
     misplaced = [name for name, value in fields.items() if isinstance(value, bytes) and name != "image"]
     if misplaced:
         raise MalformedError(f"a file may only be given as image, got one as {misplaced[0]}")
@@ -127,12 +143,13 @@ async def _form_fields(request: Request) -> dict[str, Any]:
 
 def _urlencoded_fields(content: bytes) -> dict[str, Any]:
     try:
-        return _once(parse_qsl(content.decode(), keep_blank_values=True, max_num_fields=MAX_FIELDS))
+        return once(parse_qsl(content.decode(), keep_blank_values=True, max_num_fields=MAX_FIELDS))
     except ValueError as error:
         raise MalformedError(f"the form cannot be read: {error}") from None
 
 
-def _once(items: Iterable[tuple[str, Any]]) -> dict[str, Any]:
+def once(items: Iterable[tuple[str, Any]]) -> dict[str, Any]:
+    """Fields by name; MalformedError for one that was given twice."""
     fields: dict[str, Any] = {}
     for name, value in items:
         if name in fields:

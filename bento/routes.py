@@ -10,7 +10,15 @@ METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"}
 # The page, probes and metrics: asked all the time, of no interest to logs and traces.
 QUIET_ROUTES = frozenset({*PROBES, "/", "/static", "/metrics"})
 OPEN_FOLDER = "/static/"
-DATA_ROUTES = ("search", "samples", "products", "categories", "gallery")  # what a key may be limited to
+INVOCATIONS = "/invocations"  # the route of SageMaker, which asks for IAM itself
+DATA_ROUTES = (
+    "search",
+    "samples",
+    "products",
+    "categories",
+    "gallery",
+    INVOCATIONS[1:],
+)  # what a key may be limited to
 _NAMED = frozenset({*DATA_ROUTES, "", "engineers", "static", "admin", "metrics", *(path[1:] for path in PROBES)})
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from enum import StrEnum
 from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -62,6 +63,31 @@ class TextOptions(Body):
     query: str = Field(max_length=200, description="a shopper's words")
     top_k: TopK = 10
     filters: str | dict[str, Any] | None = Field(default=None, description="as those of POST /search")
+
+
+class Operation(StrEnum):
+    """What POST /invocations can be asked for."""
+
+    SEARCH = "search"
+    SEARCH_TEXT = "search_text"
+    PRODUCT = "product"
+    PICTURE = "picture"
+    CATEGORIES = "categories"
+    GALLERY = "gallery"
+
+
+class Invocation(SearchOptions):
+    """The envelope of POST /invocations: the fields of its operation beside the operation itself."""
+
+    operation: Operation = Operation.SEARCH
+    image: str | None = Field(default=None, description="the photo as base64, for search")
+    query: str | None = Field(default=None, max_length=200, description="a shopper's words, for search_text")
+
+
+class ProductOptions(Body):
+    """The field of the operations `product` and `picture`."""
+
+    product_id: str = Field(max_length=256)
 
 
 class LabelBody(Body):

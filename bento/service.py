@@ -19,12 +19,14 @@ from bento.admission import Admission
 from bento.deadlines import timeout_of
 from bento.door import Door, error_response, on_error
 from bento.guard import Guard
+from bento.invocations import invoke
 from bento.pages import Pages, body
 from bento.perimeter import Perimeter
 from bento.pipeline import SearchPipeline
 from bento.requests import read_search, read_text
 from bento.room import keep_little
-from bento.schemas import SearchOptions, SearchResponse, TextOptions, TextResponse
+from bento.routes import INVOCATIONS
+from bento.schemas import Invocation, SearchOptions, SearchResponse, TextOptions, TextResponse
 from bento.settings import from_environment
 from bento.tether import end_with_parent
 from catalog.errors import ShopcamError
@@ -54,6 +56,15 @@ class TextForm(TextOptions, IODescriptor):
     async def from_http_request(cls, request: Request, serde: Any) -> TextForm:  # noqa: ARG003
         """Leave the body to the API function, as `SearchForm` does."""
         return cls.model_construct(query="")
+
+
+class InvocationForm(Invocation, IODescriptor):
+    """POST /invocations as BentoML describes it."""
+
+    @classmethod
+    async def from_http_request(cls, request: Request, serde: Any) -> InvocationForm:  # noqa: ARG003
+        """Leave the body to the API function, as `SearchForm` does."""
+        return cls.model_construct()
 
 
 class SearchAnswer(SearchResponse, IODescriptor):
@@ -107,6 +118,15 @@ class Shopcam:
             timeout_s = _timeout(ctx)
             asked = await read_text(ctx.request, timeout_s=SETTINGS.timeout_s)
             return body(await self.pipeline.search_text(asked, timeout_s=timeout_s))
+        except ShopcamError as error:
+            ctx.response.status_code = error.status
+            return error_response(error)
+
+    @bentoml.api(route=INVOCATIONS, input_spec=InvocationForm, output_spec=SearchAnswer)
+    async def invocations(self, ctx: bentoml.Context, **_fields: Any) -> Response:
+        """Any operation at the one address that SageMaker has."""
+        try:
+            return await invoke(self.pipeline, ctx.request)
         except ShopcamError as error:
             ctx.response.status_code = error.status
             return error_response(error)

@@ -105,6 +105,9 @@ class Settings(BaseModel):
     api_keys: Annotated[
         Path | None, Field(description="file of API keys, see `bento keys`; without one everybody may search")
     ] = None
+    invocations_open: Annotated[
+        bool, Field(description="serve /invocations without key and limits, where SageMaker lets in whom IAM allows")
+    ] = False
     rate_per_s: Annotated[
         float, Field(ge=0, le=1e6, description="searches a second of each key or client address; 0: any number")
     ] = 0.0

@@ -9,8 +9,6 @@ import signal
 import socket
 import subprocess
 import sys
-import uuid
-from collections.abc import Iterator
 from pathlib import Path
 
 import httpx
@@ -19,8 +17,10 @@ import pytest
 
 from index_builder.store import LocalStore
 from tests.bento.conftest import ROOT, free_port, search, serve, wait_until, wait_until_ready
+from tests.marks import mark, marked
 
-MARK = "SHOP_TEST_MARK"  # inherited by everything that a command starts
+__all__ = ["mark"]  # a fixture
+
 ENDED_S = 20.0
 
 
@@ -50,27 +50,6 @@ def photo(photos: list[bytes], tmp_path_factory: pytest.TempPathFactory) -> Path
     path = tmp_path_factory.mktemp("photos") / "photo.jpg"
     path.write_bytes(photos[1])
     return path
-
-
-@pytest.fixture
-def mark(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
-    """Marks what the test starts; whatever is left of it afterwards is killed."""
-    mark = uuid.uuid4().hex
-    monkeypatch.setenv(MARK, mark)
-    yield mark
-    for process in marked(mark):
-        process.kill()
-
-
-def marked(mark: str) -> list[psutil.Process]:
-    found = []
-    for process in psutil.process_iter():
-        try:
-            if process.environ().get(MARK) == mark and process.status() != psutil.STATUS_ZOMBIE:
-                found.append(process)
-        except psutil.Error:
-            continue
-    return found
 
 
 def test_search_prints_a_table(client: httpx.Client, service_url: str, photo: Path) -> None:

@@ -1,0 +1,1 @@
+"""What runs inside the image: an entry point and a supervisor that keep Triton and the service going as one program."""
