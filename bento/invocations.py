@@ -15,6 +15,7 @@ from urllib.parse import parse_qsl
 from starlette.requests import Request
 from starlette.responses import Response
 
+from bento.deadlines import timeout_of
 from bento.pages import body
 from bento.pipeline import SearchPipeline
 from bento.requests import MAX_FIELDS, MAX_FIELDS_BYTES, once, parse_options, read_body, search_of
@@ -30,12 +31,14 @@ WHITESPACE = str.maketrans("", "", " \t\r\n")
 
 async def invoke(pipeline: SearchPipeline, request: Request) -> Response:
     """Do what the envelope asks, as the route of that name does; raises a ShopcamError for everything else."""
-    fields = await _envelope(request, timeout_s=pipeline.settings.timeout_s)
+    settings = pipeline.settings
+    timeout_s = timeout_of(request.headers, default_s=settings.timeout_s, most_s=settings.longest_s)
+    fields = await _envelope(request, timeout_s=settings.timeout_s)
     operation = _operation(fields.pop("operation", Operation.SEARCH))
     if operation is Operation.SEARCH:
-        return body(await pipeline.search(search_of(fields)))
+        return body(await pipeline.search(search_of(fields), timeout_s=timeout_s))
     if operation is Operation.SEARCH_TEXT:
-        return body(await pipeline.search_text(parse_options(fields, TextOptions)))
+        return body(await pipeline.search_text(parse_options(fields, TextOptions), timeout_s=timeout_s))
     if operation in (Operation.PRODUCT, Operation.PICTURE):
         product_id = parse_options(fields, ProductOptions).product_id
         if operation is Operation.PRODUCT:
