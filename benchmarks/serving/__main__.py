@@ -1,4 +1,4 @@
-"""`python -m benchmarks.serving throughput | chaos`: how much the service carries; whether it keeps its promises."""
+"""`python -m benchmarks.serving throughput | chaos | fuzz`: how much the service carries; if it keeps its promises."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from benchmarks.grocery import prepare
 from benchmarks.results import publish
 from benchmarks.sample import prepare as prepare_sample
 from benchmarks.serving.chaos import EVENTS, run_chaos
+from benchmarks.serving.fuzz import add_fuzz, run_fuzz
 from benchmarks.serving.throughput import CELLS, core_ms_rows, interleaved, running, throughput_rows
 from catalog.terminal import run_main
 
@@ -30,8 +31,11 @@ def main(argv: list[str]) -> None:
     verb.add_argument("--out", type=Path, default=CACHE / "chaos", help="folder of the report (default: %(default)s)")
     verb.add_argument("--users", type=int, default=8, help="people at the same time (default: %(default)s)")
     verb.add_argument("--events", default=",".join(EVENTS), help="what is done (default: %(default)s)")
+    add_fuzz(verbs)
     given = parser.parse_args(argv)
-    if given.verb == "chaos":
+    if given.verb == "fuzz":
+        run_fuzz(given)
+    elif given.verb == "chaos":
         _chaos(given)
     else:
         _throughput(given)
