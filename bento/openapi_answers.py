@@ -51,8 +51,6 @@ _ERRORS: dict[int, tuple[tuple[str, ...], str, tuple[str, ...]]] = {
     503: (("not_ready",), "The model server, the gallery or the store is not ready; try again.", (RETRY_AFTER,)),
     504: (("deadline_exceeded",), "The answer would have come too late.", ()),
 }
-_ALWAYS = (RETRY_AFTER,)  # required where it is named at all with this status
-_MUST_WAIT = 429
 
 
 def error_answers() -> dict[str, Schema]:

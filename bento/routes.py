@@ -5,7 +5,7 @@ from __future__ import annotations
 from enum import StrEnum
 
 PROBES = frozenset({"/ping", "/livez", "/readyz", "/healthz"})
-OPEN_PATHS = PROBES | {"/", "/engineers", "/docs.json"}
+OPEN_PATHS = PROBES | {"/", "/engineers", "/docs.json", "/schema.json"}
 OPEN_FOLDER = "/static/"
 DATA_ROUTES = ("search", "samples", "products", "categories", "gallery")  # what a key may be limited to
 _NAMED = frozenset({*DATA_ROUTES, "", "engineers", "static", "admin", "metrics", *(path[1:] for path in PROBES)})

@@ -40,6 +40,7 @@ ROUND = 1_000
 SAMPLE_EVERY = 50
 WARM_UP_SHARE = 0.5  # query_ids are kept up to a number of them, and allocators settle late
 MAX_GROWTH_MB = 0.5
+SETTLED_REQUESTS = 5_000
 CLOSE_S = 30.0
 SHOWN = 10
 LOGS = Path(".cache/benchmarks/fuzz-logs")
@@ -141,6 +142,8 @@ def fuzz_rows(tally: Tally, *, asked: int) -> list[Row]:
     """The table, with what must hold."""
     statuses = ", ".join(f"{status or 'closed'} {count:,}" for status, count in sorted(tally.statuses.items()))
     given_up = sum(tally.statuses[status] for status in INTENDED)
+    # Caches fill up and allocators settle for some thousand requests, whatever is asked.
+    growth_target = Target("<=", MAX_GROWTH_MB) if asked >= SETTLED_REQUESTS else None
     last_mb = tally.memory[-1][1] if tally.memory else memory_mb(tally.pid)
     return [
         Row("requests", tally.requests, "", Target(">=", asked), note=statuses),
@@ -148,7 +151,7 @@ def fuzz_rows(tally: Tally, *, asked: int) -> list[Row]:
         Row("answers that the contract does not allow", len(tally.problems), "", Target("<=", 0)),
         Row("share of 503 and 504", given_up / tally.requests, "", Target("<=", 0.01)),
         Row(
-            "growth of the service's memory", growth_mb(tally.memory), "MB/1,000 requests", Target("<=", MAX_GROWTH_MB),
+            "growth of the service's memory", growth_mb(tally.memory), "MB/1,000 requests", growth_target,
             note=f"{last_mb:.0f} MB at the end, mapped files left out",
         ),
         Row("descriptors left open", tally.left_open, "", Target("<=", 0), note=f"{tally.descriptors} before"),
@@ -163,7 +166,7 @@ def memory_mb(pid: int) -> float:
 
 def growth_mb(memory: Sequence[tuple[int, float]]) -> float:
     """MB per 1,000 requests: the slope of the least squares line of the second half; NaN of fewer than 3 points."""
-    settled = [one for one in memory if one[0] > WARM_UP_SHARE * memory[-1][0]]
+    settled = [one for one in memory if one[0] > WARM_UP_SHARE * memory[-1][0]] if memory else []
     if len(settled) < 3:
         return float("nan")
     at, held = np.array(settled, np.float64).T

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import math
 import random
 
 import httpx
@@ -110,16 +111,17 @@ def test_the_table_by_hand() -> None:
     tally.memory = [(number, 100 + number / 500 if number > 500 else 50) for number in range(0, 1001, 50)]
     rows = {row.name: row for row in fuzz_rows(tally, asked=4)}
     assert rows["share of 503 and 504"].value == 0.25
-    assert rows["growth of the service's memory"].value == pytest.approx(2)  # MB per 1,000, of the second half
-    wrong = [row.name for row in rows.values() if row.ok is False]
-    assert wrong == ["share of 503 and 504", "growth of the service's memory"]
+    growth = rows["growth of the service's memory"]
+    assert (growth.value, growth.ok) == (pytest.approx(2), None)  # MB per 1,000, of the second half; too few to judge
+    assert [row.name for row in rows.values() if row.ok is False] == ["share of 503 and 504"]
     tally.add(Outcome("whole", 500, "answered 500"))
     tally.differing, tally.left_open = 1, 3
-    assert [row.ok for row in fuzz_rows(tally, asked=6)] == [False] * 7
+    assert [row.ok for row in fuzz_rows(tally, asked=5_000)] == [False] * 7
 
 
 def test_growth_needs_points() -> None:
-    assert growth_mb([(50, 1.0), (100, 2.0)]) != growth_mb([(50, 1.0), (100, 2.0)])  # not a number
+    assert math.isnan(growth_mb([]))
+    assert math.isnan(growth_mb([(50, 1.0), (100, 2.0)]))
     assert growth_mb([(k, 5.0) for k in range(0, 1000, 50)]) == pytest.approx(0)
 
 
