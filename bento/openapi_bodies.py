@@ -37,7 +37,7 @@ _SAID = {
     },
     "url": {
         "format": "uri",
-        "pattern": r"^[Hh][Tt][Tt][Pp][Ss]?://[^/@\s]+",
+        "pattern": r"^$|^[Hh][Tt][Tt][Pp][Ss]?://[^/@\s]+",
         "description": "http or https, of a public address",
     },
     "box": {"pattern": f"^({_NUMBER},{_NUMBER},{_NUMBER},{_NUMBER})?$", "example": "10,20,200,180"},

@@ -21,12 +21,12 @@ from typing import Any
 
 import httpx
 import numpy as np
-import psutil
 
 from benchmarks.results import Row, Target, publish
 from benchmarks.sample import prepare
 from benchmarks.serving.fuzzing import photos, wire
 from benchmarks.serving.fuzzing.outcomes import INTENDED, Outcome
+from benchmarks.serving.fuzzing.processes import descriptors, memory_mb
 from bento.server import serving
 from bento.settings import Settings
 from catalog.errors import MalformedError
@@ -130,7 +130,7 @@ def fuzz(
     """
     with httpx.Client(base_url=url, timeout=60) as client:
         before = _searches(client, examples)
-        tally = Tally(pid, _descriptors(pid))
+        tally = Tally(pid, descriptors=descriptors(pid))
         _send_all(client, tally, examples[0], requests=requests, seed=seed, upload_s=upload_s, token=token)
         after = _searches(client, examples)
         tally.differing = sum(not alike(*pair) for pair in zip(before, after, strict=True))
@@ -157,11 +157,6 @@ def fuzz_rows(tally: Tally, *, asked: int) -> list[Row]:
         Row("descriptors left open", tally.left_open, "", Target("<=", 0), note=f"{tally.descriptors} before"),
         Row(f"of {SEARCHES} searches, other hits than before", tally.differing, "", Target("<=", 0)),
     ]  # fmt: skip
-
-
-def memory_mb(pid: int) -> float:
-    """Resident memory of a process and its children, without files that they have mapped."""
-    return sum(_anonymous_kb(process.pid) for process in _tree(pid)) / 1024
 
 
 def growth_mb(memory: Sequence[tuple[int, float]]) -> float:
@@ -244,25 +239,9 @@ def _searches(client: httpx.Client, examples: Sequence[bytes]) -> list[list[tupl
 def _left_open(pid: int, before: int) -> int:
     """Descriptors more than before, once the service has had the time to close what clients left."""
     end = time.monotonic() + CLOSE_S
-    while (left := _descriptors(pid) - before) > 0 and time.monotonic() < end:
+    while (left := descriptors(pid) - before) > 0 and time.monotonic() < end:
         time.sleep(0.2)
     return left
-
-
-def _descriptors(pid: int) -> int:
-    return sum(process.num_fds() for process in _tree(pid))
-
-
-def _tree(pid: int) -> list[psutil.Process]:
-    root = psutil.Process(pid)
-    return [root, *root.children(recursive=True)]
-
-
-def _anonymous_kb(pid: int) -> int:
-    for line in Path(f"/proc/{pid}/status").read_text().splitlines():
-        if line.startswith("RssAnon:"):
-            return int(line.split()[1])
-    return 0
 
 
 def _free_port() -> int:

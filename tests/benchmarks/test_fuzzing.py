@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import json
 import math
+import os
 import random
+import re
+from collections.abc import Mapping
+from pathlib import Path
 
 import httpx
+import numpy as np
 import pytest
 from PIL import Image
 
@@ -15,6 +21,7 @@ from benchmarks.serving.fuzz import Tally, alike, fuzz_rows, growth_mb
 from benchmarks.serving.fuzzing import photos, wire
 from benchmarks.serving.fuzzing.described import Described, Real
 from benchmarks.serving.fuzzing.outcomes import Outcome, problem_of
+from benchmarks.serving.fuzzing.processes import descriptors, memory_mb
 from bento.openapi import document
 from bento.settings import Settings
 from tests.answering import JSON, answering, silent
@@ -76,7 +83,20 @@ def test_a_server_error_on_a_bare_connection_is_a_problem() -> None:
     with answering(lambda *_: (500, "{}", JSON)) as url:
         outcome = wire.send_bytes(url, "pipelined", 1, upload_s=1)
     assert (outcome.status, outcome.is_server_error) == (500, True)
-    assert "expected one of [200]" in outcome.problem
+    assert "expected some of [200]" in outcome.problem
+
+
+def test_a_good_request_that_gets_no_answer_is_a_problem() -> None:
+    asked = []
+
+    def answer(*_: str) -> tuple[int, str, Mapping[str, str]]:
+        asked.append(1)
+        return 200, "{}", {**JSON, "Connection": "close"}
+
+    with answering(answer) as url:  # one answer a connection
+        assert wire.KINDS["pipelined"](random.Random(4)).answers > 1
+        outcome = wire.send_bytes(url, "pipelined", 4, upload_s=1)
+    assert re.fullmatch(r"\d+ good requests got 1 answers", outcome.problem)
 
 
 @pytest.mark.slow
@@ -131,3 +151,20 @@ def test_hits_are_alike_but_for_the_noise_of_a_network() -> None:
     assert not alike(before, [("a", 0.91), ("b", 0.8)])
     assert not alike(before, [("b", 0.9), ("a", 0.8)])
     assert not alike(before, before[:1])
+
+
+def test_memory_is_what_a_process_holds_itself_and_descriptors_are_counted(tmp_path: Path) -> None:
+    size_mb = 64
+    path = tmp_path / "large"
+    path.write_bytes(bytes(size_mb * 2**20))
+    before_mb, before = memory_mb(os.getpid()), descriptors(os.getpid())
+    mapped = np.memmap(path, np.uint8, "r")
+    assert int(mapped.sum()) == 0  # all of it is read
+    with contextlib.ExitStack() as stack:
+        for _ in range(5):
+            stack.enter_context(path.open("rb"))
+        assert descriptors(os.getpid()) == before + 5
+    assert memory_mb(os.getpid()) - before_mb < size_mb / 2
+    held = np.ones(size_mb * 2**20, np.uint8)
+    assert memory_mb(os.getpid()) - before_mb == pytest.approx(size_mb, abs=size_mb / 4)
+    del held

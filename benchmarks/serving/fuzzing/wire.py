@@ -7,6 +7,7 @@ connection or close it, but in time, and never with a server error.
 from __future__ import annotations
 
 import random
+import re
 import socket
 import struct
 import time
@@ -18,6 +19,7 @@ from benchmarks.serving.fuzzing.outcomes import CLOSED, INTENDED, Outcome
 
 LIMIT_S = 30.0  # for the end of a connection, beyond the time that the service gives an upload
 READ_S = 0.2
+STATUS = re.compile(rb"HTTP/1\.[01] (\d{3}) ")
 RESET = struct.pack("ii", 1, 0)
 HEAD = b"POST /search HTTP/1.1\r\nHost: shop\r\nContent-Type: multipart/form-data; boundary=b\r\n"
 BEGIN = b'--b\r\nContent-Disposition: form-data; name="image"; filename="a.jpg"\r\n\r\n'
@@ -28,11 +30,13 @@ END = b"\r\n--b--\r\n"
 class Bytes:
     """What is sent. `trickle` follows one by one, with pauses, until there is an answer.
 
-    `allowed` are the statuses of the first answer, `CLOSED` for none; with `hang_up` none is waited for.
+    `allowed` are the statuses of each of the first `answers` answers, `CLOSED` for none; with `hang_up` none is waited
+    for.
     """
 
     pieces: tuple[bytes, ...]
     allowed: frozenset[int]
+    answers: int = 1
     trickle: bytes = b""
     hang_up: bool = False
     reset: bool = False
@@ -97,9 +101,9 @@ def odd_target(rng: random.Random) -> Bytes:
 
 
 def pipelined(rng: random.Random) -> Bytes:
-    """A good request, and garbage behind it before it is answered."""
-    good = b"GET /livez HTTP/1.1\r\nHost: shop\r\n\r\n"
-    return Bytes((good * rng.randint(1, 20) + rng.randbytes(rng.randint(1, 2000)) + b"\r\n\r\n",), _only(200))
+    """Good requests, and garbage behind them before they are answered."""
+    good, times = b"GET /livez HTTP/1.1\r\nHost: shop\r\n\r\n", rng.randint(1, 20)
+    return Bytes((good * times + rng.randbytes(rng.randint(1, 2000)) + b"\r\n\r\n",), _only(200), answers=times)
 
 
 def noise(rng: random.Random) -> Bytes:
@@ -145,33 +149,37 @@ def send_bytes(url: str, kind: str, seed: int, *, upload_s: float) -> Outcome:
             pass
         if made.hang_up:
             return Outcome(kind, CLOSED, again=again)
-        ended, status = _first_status(connection, made.trickle, time.monotonic() + upload_s + LIMIT_S)
+        ended, statuses = _statuses(connection, made, time.monotonic() + upload_s + LIMIT_S)
+    status = next((one for one in statuses if one not in made.allowed), statuses[0])
     if not ended:
         return Outcome(kind, CLOSED, f"neither answered nor closed within {upload_s + LIMIT_S:g} s", again)
     if status not in made.allowed | {429, *INTENDED}:
-        return Outcome(kind, status, f"answered {status}, expected one of {sorted(made.allowed)}", again)
+        return Outcome(kind, status, f"answered {statuses}, expected some of {sorted(made.allowed)}", again)
+    if len(statuses) < made.answers:
+        return Outcome(kind, status, f"{made.answers} good requests got {len(statuses)} answers", again)
     return Outcome(kind, status, again=again)
 
 
-def _first_status(connection: socket.socket, trickle: bytes, deadline_s: float) -> tuple[bool, int]:
-    """Whether there was an end in time, and the status of the first answer."""
+def _statuses(connection: socket.socket, made: Bytes, deadline_s: float) -> tuple[bool, list[int]]:
+    """Whether there was an end in time, and the statuses of as many answers as are asked for, or `CLOSED`."""
     connection.settimeout(READ_S)
     answer, sent = b"", 0
     while time.monotonic() < deadline_s:
+        statuses = [int(found) for found in STATUS.findall(answer)][: made.answers]
+        if len(statuses) == made.answers:
+            return True, statuses
         try:
             got = connection.recv(4096)
         except TimeoutError:
-            if trickle:
-                sent += _push(connection, trickle[sent : sent + 1])
+            if made.trickle:
+                sent += _push(connection, made.trickle[sent : sent + 1])
             continue
         except OSError:  # reset
-            return True, CLOSED
-        answer += got
-        if b"\r\n" in answer:
-            return True, int(answer.split(b" ", 2)[1])
+            got = b""
         if not got:
-            return True, CLOSED
-    return False, CLOSED
+            return True, statuses or [CLOSED]
+        answer += got
+    return False, [CLOSED]
 
 
 def _push(connection: socket.socket, data: bytes) -> int:
