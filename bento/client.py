@@ -6,6 +6,7 @@ import json
 import os
 import sys
 from collections.abc import Mapping
+from http import HTTPStatus
 from pathlib import Path
 from typing import Any
 
@@ -17,9 +18,10 @@ from rich.text import Text
 
 from bento.schemas import ErrorResponse
 from bento.settings import API_KEY_VARIABLE
-from catalog.errors import MalformedError, NotFoundError, NotReadyError
+from catalog.errors import MalformedError, NotFoundError, NotReadyError, UnauthorizedError
 
 TIMEOUT_S = 60.0
+BUSY = (429, 503, 504)
 PIPE_COLUMNS = 110
 MAX_ID, MAX_TITLE, MAX_CATEGORY, MIN_TEXT = 20, 44, 30, 8
 GAP = 2
@@ -31,29 +33,50 @@ PRODUCT, TITLE, CATEGORY = 1, 2, 3
 def search(url: str, photo: Path, fields: Mapping[str, Any]) -> dict[str, Any]:
     """POST a photo to a running service and return the body of its answer. The API key is that of the environment.
 
-    Raises NotFoundError without the photo, NotReadyError without the service, MalformedError with the service's own
-    sentence when it refuses.
+    Raises NotFoundError without the photo, NotReadyError without the service or when it is busy, UnauthorizedError
+    without a key that it knows, MalformedError with the service's own sentence when it refuses.
     """
     try:
         data = photo.read_bytes()
     except OSError as error:
         raise NotFoundError(f"the photo {photo} cannot be read: {error.strerror}") from None
     form = {name: str(value) for name, value in fields.items() if value is not None}
-    key = os.environ.get(API_KEY_VARIABLE, "")
-    headers = {b"X-API-Key": key.encode(errors="surrogateescape")} if key else None
     files = {"image": (photo.name, data)}
+    headers = _key_header()
     try:
-        answer = httpx.post(f"{url}/search", files=files, data=form, headers=headers, timeout=TIMEOUT_S)
+        answer = httpx.post(f"{url.rstrip('/')}/search", files=files, data=form, headers=headers, timeout=TIMEOUT_S)
+    except httpx.ConnectTimeout:
+        raise NotReadyError(f"no service answers at {url}: nobody took the connection") from None
+    except httpx.TimeoutException:
+        raise NotReadyError(f"{url} did not answer within {TIMEOUT_S:g} s") from None
     except (httpx.TransportError, httpx.InvalidURL, httpx.UnsupportedProtocol) as error:
         raise NotReadyError(f"no service answers at {url} ({error}); start one with `make serve`") from None
-    if answer.is_success:
-        body: dict[str, Any] = answer.json()
-        return body
+    return _body(answer, url)
+
+
+def _key_header() -> dict[str, str]:
+    """The header of the environment's key; MalformedError, without the key, for one that no header can hold."""
+    key = os.environ.get(API_KEY_VARIABLE, "").strip()
+    if not (key.isascii() and key.isprintable()):
+        raise MalformedError(f"{API_KEY_VARIABLE} holds characters that no key has")
+    return {"X-API-Key": key} if key else {}
+
+
+def _body(answer: httpx.Response, url: str) -> dict[str, Any]:
+    """The answer of a search, or what is wrong as one of our errors."""
     try:
-        message = ErrorResponse.model_validate_json(answer.content).error.message
+        if answer.is_success and isinstance(body := answer.json(), dict) and "hits" in body:
+            return body
+        error = ErrorResponse.model_validate_json(answer.content).error
     except ValueError:
-        message = f"{url} is not a shopcam service: it answered {answer.status_code}"
-    raise MalformedError(message)
+        raise MalformedError(f"{url} is not a shopcam service: it answered {answer.status_code}") from None
+    if answer.status_code == HTTPStatus.UNAUTHORIZED:
+        raise UnauthorizedError(f"{error.message}; `bento search` sends the one in {API_KEY_VARIABLE}")
+    if answer.status_code in BUSY:
+        wait_s = answer.headers.get("retry-after", "")
+        again = f"; it asks to be asked again after {wait_s} s" if wait_s.isdecimal() else ""
+        raise NotReadyError(f"{error.message}{again}")
+    raise MalformedError(error.message)
 
 
 def print_json(body: Mapping[str, Any]) -> None:

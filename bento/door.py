@@ -201,7 +201,9 @@ def _foreign(held: Message, data: bytes) -> Response:
 
 
 def _error(status: int, code: str, message: str, headers: dict[str, str] | None = None) -> Response:
-    content: dict[str, Any] = ErrorResponse(error=ErrorDetail(code=code, message=message)).model_dump()
+    # What a client sent may be quoted, whatever characters it is of: half a surrogate pair cannot even be encoded.
+    sentence = "".join(character if character.isprintable() else "\N{REPLACEMENT CHARACTER}" for character in message)
+    content: dict[str, Any] = ErrorResponse(error=ErrorDetail(code=code, message=sentence)).model_dump()
     return JSONResponse(content, status_code=status, headers=headers)
 
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import base64
 import binascii
-import json
 from typing import Any
 from urllib.parse import parse_qsl
 
@@ -18,7 +17,7 @@ from starlette.responses import Response
 from bento.deadlines import timeout_of
 from bento.pages import body
 from bento.pipeline import SearchPipeline
-from bento.requests import MAX_FIELDS, MAX_FIELDS_BYTES, once, parse_options, read_body, search_of
+from bento.requests import MAX_FIELDS, MAX_FIELDS_BYTES, json_fields, once, parse_options, read_body, search_of
 from bento.schemas import Operation, ProductOptions, TextOptions
 from bento.threads import in_thread
 from catalog.errors import MalformedError, TooLargeError
@@ -77,12 +76,7 @@ def _unpacked(content: bytes) -> dict[str, Any]:
     # A photo is base64; everything else is short, or it would be parsed for seconds.
     if len(content.translate(None, BASE64)) > MAX_FIELDS_BYTES:
         raise TooLargeError(f"the fields beside the image have more than {MAX_FIELDS_BYTES:,} bytes")
-    try:
-        fields = json.loads(content)
-    except (ValueError, RecursionError):
-        raise MalformedError("the body is not valid JSON") from None
-    if not isinstance(fields, dict):
-        raise MalformedError(f"the body must be a JSON object, got {type(fields).__name__}")
+    fields = json_fields(content)
     if fields.get("image") not in (None, ""):
         fields["image"] = _photo(fields["image"])
     return fields

@@ -67,7 +67,7 @@ class Pages:
             Route("/gallery", self.gallery),
             Route("/categories", self.categories),
             Route("/samples", self.samples),
-            Route("/samples/{number:int}", self.sample),
+            Route("/samples/{number}", self.sample),
             Route("/products/{product_id:path}/image", self.picture),
             Route("/products/{product_id:path}", self.product),
             Mount("/static", PageFiles(directory=PAGE)),
@@ -116,10 +116,11 @@ class Pages:
 
     async def sample(self, request: Request) -> Response:
         """One of the photos to try."""
+        photos = {str(number): path for number, path in enumerate(self._samples)}
         number = request.path_params["number"]
-        if number >= len(self._samples):
-            raise NotFoundError(f"there is no sample photo {number}; GET /samples lists them")
-        return FileResponse(self._samples[number], headers={"Cache-Control": "public, max-age=300"})
+        if number not in photos:
+            raise NotFoundError(f"there is no sample photo {number[:40]}; GET /samples lists them")
+        return FileResponse(photos[number], headers={"Cache-Control": "public, max-age=300"})
 
     async def product(self, request: Request) -> Response:
         """One catalog row."""

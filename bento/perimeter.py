@@ -19,6 +19,7 @@ from bento.routes import Access
 from bento.visits import begin
 
 POLICY_VIOLATION = 1008
+UVLOOP_CLOSED = "the handler is closed"  # asyncio's own connections take what is written to them when they are closed
 
 
 class Perimeter:
@@ -58,7 +59,11 @@ class Perimeter:
                 visit.status = message["status"]
                 complete(MutableHeaders(scope=message), visit)
             visit.bytes_out += len(message.get("body", b""))
-            await send(message)
+            try:
+                await send(message)
+            except RuntimeError as error:  # the client is gone, and nobody is left to be told
+                if UVLOOP_CLOSED not in str(error):
+                    raise
 
         app = self._shared if visit.access in (Access.KEY, Access.OPEN) else self._app
         with observed(scope, visit):

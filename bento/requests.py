@@ -20,6 +20,7 @@ from catalog.errors import MalformedError, OutOfRangeError, ShopcamError, TooLar
 MAX_FIELDS = 32
 MAX_FIELDS_BYTES = 1024 * 1024  # of everything but the photo
 SOURCES = ("image", "url", "product_id", "query_id")
+NUMBERS = ("weight", "top_k")
 Options = TypeVar("Options", bound=Body)
 Read = TypeVar("Read")
 _RANGE_ERRORS = ("greater_than", "less_than", "enum", "finite_number", "too_long", "too_short")
@@ -119,13 +120,26 @@ async def _fields(request: Request) -> dict[str, Any]:
         return _urlencoded_fields(await _short_body(request))
     if kind != "application/json":
         raise MalformedError(f"expected multipart/form-data or application/json, got {kind or 'no content type'}")
+    return json_fields(await _short_body(request))
+
+
+def json_fields(content: bytes) -> dict[str, Any]:
+    """The object of a JSON body. A form has only texts, but JSON has numbers, and then a text is none."""
     try:
-        fields = json.loads(await _short_body(request))
+        fields = json.loads(content, parse_constant=_no_json)
     except (ValueError, RecursionError):
         raise MalformedError("the body is not valid JSON") from None
     if not isinstance(fields, dict):
         raise MalformedError(f"the body must be a JSON object, got {type(fields).__name__}")
+    for name in NUMBERS:
+        if isinstance(value := fields.get(name), str | bool):
+            raise MalformedError(f"{name} must be a number, got {json.dumps(value)[:80]}")
     return fields
+
+
+def _no_json(constant: str) -> float:
+    """NaN and Infinity, which Python reads and JSON does not have."""
+    raise ValueError(constant)
 
 
 async def _form_fields(request: Request) -> dict[str, Any]:
@@ -154,8 +168,18 @@ def once(items: Iterable[tuple[str, Any]]) -> dict[str, Any]:
     for name, value in items:
         if name in fields:
             raise MalformedError(f"{name} was given twice")
-        fields[name] = value
+        fields[name] = _unquoted(value)
     return fields
+
+
+def _unquoted(value: Any) -> Any:
+    """A text in a form; one that is in quotes is read as JSON, which is how BentoML's clients send texts."""
+    if not (isinstance(value, str) and len(value) > 1 and value[0] == value[-1] == '"'):
+        return value
+    try:
+        return json.loads(value)
+    except ValueError:
+        return value
 
 
 async def _short_body(request: Request) -> bytes:

@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import os
-from typing import Annotated, Any
+from typing import Any
 
 import bentoml
 from _bentoml_sdk.io_models import IODescriptor
-from bentoml.validators import ContentType
 from pydantic import Field
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import Response
 
-from bento import audit, logs, tracing
+from bento import audit, logs, openapi, tracing
 from bento.admin import Admin
 from bento.admission import Admission
 from bento.deadlines import timeout_of
@@ -41,7 +40,8 @@ os.environ["FORWARDED_ALLOW_IPS"] = ""
 class SearchForm(SearchOptions, IODescriptor):
     """POST /search as BentoML describes it. The form is read by `bento.requests`, whose errors are the contract's."""
 
-    image: Annotated[bytes, ContentType("image/*")] | None = Field(default=None, description="the photo")
+    # A file is what BentoML's own clients upload; its type for one cannot be optional.
+    image: Any = Field(default=None, json_schema_extra={"type": "file", "content_type": "image/*"})
 
     @classmethod
     async def from_http_request(cls, request: Request, serde: Any) -> SearchForm:  # noqa: ARG003
@@ -97,7 +97,7 @@ class Shopcam:
         # BentoML's own probes come before any mounted app, so the door hands these routes over.
         admin = Admin(self.pipeline.live, SETTINGS.admin_token)
         self.pages = Pages(self.pipeline)
-        routes = [*self.pages.routes, *admin.routes]
+        routes = [*self.pages.routes, *admin.routes, openapi.route(SETTINGS)]
         Door.pages = Starlette(routes=routes, exception_handlers={ShopcamError: on_error})
 
     @bentoml.api(route="/search", input_spec=SearchForm, output_spec=SearchAnswer)

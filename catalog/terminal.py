@@ -27,6 +27,7 @@ EXTRAS = {
     "tensorboard": "make dev-env",
     "locust": "make dev-env",
     "psutil": "make dev-env",
+    "schemathesis": "make dev-env",
     "onnxruntime": "make service-env",
     "faiss": "make service-env",
 }

@@ -1,4 +1,4 @@
-"""`python -m benchmarks.serving service | peers | chaos`: what the service carries, beside others, and how it fails."""
+"""`python -m benchmarks.serving service | peers | chaos | fuzz`: what it carries, beside others, and how it fails."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from benchmarks.sample import prepare as prepare_sample
+from benchmarks.serving.fuzz import add_fuzz, run_fuzz
 from catalog.terminal import run_main
 
 CACHE = Path(".cache/benchmarks")
@@ -33,8 +34,9 @@ def main(argv: list[str]) -> None:
     verb.add_argument("--out", type=Path, default=CACHE / "chaos", help="folder of the report (default: %(default)s)")
     verb.add_argument("--users", type=int, default=8, help="people at the same time (default: %(default)s)")
     verb.add_argument("--events", default=None, help="what is done (default: all but worker-kill)")
+    add_fuzz(verbs)
     given = parser.parse_args(argv)
-    {"service": _service, "peers": _peers, "chaos": _chaos}[given.verb](given)
+    {"service": _service, "peers": _peers, "chaos": _chaos, "fuzz": run_fuzz}[given.verb](given)
 
 
 def _add_lengths(verb: argparse.ArgumentParser) -> None:

@@ -54,7 +54,8 @@ def service(**settings: Any) -> ASGIApp:
     async def fail(_: Request) -> Response:
         raise ZeroDivisionError("the photo said\nso")
 
-    open_paths = ("/", "/livez", "/readyz", "/healthz", "/ping", "/docs.json", "/static/app.js", "/metrics")
+    descriptions = ("/docs.json", "/schema.json")
+    open_paths = ("/", "/livez", "/readyz", "/healthz", "/ping", *descriptions, "/static/app.js", "/metrics")
     routes = [
         Route("/search", search, methods=["POST"]),
         Route("/products/{product_id}/image", picture),

@@ -20,8 +20,16 @@ from catalog.errors import MalformedError, NotFoundError
 from tests.bento.asgi import ask, get, service
 from tests.bento.conftest import refused, wait_until
 
-DATA = ("/gallery", "/categories", "/products/p01", "/products/p01/image", "/nowhere", "/metrics/x", "/schema.json")
-OPEN = ("/", "/livez", "/readyz", "/healthz", "/ping", "/docs.json", "/static/app.js", "/metrics")
+DATA = (
+    "/gallery",
+    "/categories",
+    "/products/p01",
+    "/products/p01/image",
+    "/nowhere",
+    "/metrics/x",
+    "/static_content/x",
+)
+OPEN = ("/", "/livez", "/readyz", "/healthz", "/ping", "/docs.json", "/schema.json", "/static/app.js", "/metrics")
 
 
 @pytest.fixture

@@ -8,12 +8,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import bentoml
 import httpx
 import pytest
 
 from bento import client as command
 from bento.keys import create_key, revoke_key
-from catalog.errors import MalformedError
+from catalog.errors import UnauthorizedError
 from export.local_triton import LocalTriton
 from index_builder.store import LocalStore
 from tests.bento.conftest import Oracle, Serve, post, refused, search, serve, wait_until, wait_until_ready
@@ -21,7 +22,7 @@ from tests.bento.test_addresses import site
 
 SHOP = "https://shop.example"
 TOKENS = {"admin_token": "correct-horse-battery-staple", "metrics_token": "metrics-for-nobody-else"}
-OPEN = ("/", "/livez", "/readyz", "/healthz", "/docs.json", "/static/app.js")
+OPEN = ("/", "/livez", "/readyz", "/healthz", "/docs.json", "/schema.json", "/static/app.js")
 
 
 @dataclass(frozen=True)
@@ -75,10 +76,36 @@ def partner(safe: Safe) -> Iterator[httpx.Client]:
 
 def test_a_stranger_sees_the_page_and_no_data(stranger: httpx.Client, photos: list[bytes]) -> None:
     assert {path: stranger.get(path).status_code for path in OPEN} == dict.fromkeys(OPEN, 200)
-    for path in ("/gallery", "/categories", "/products/p00", "/products/p00/image", "/schema.json", "/metrics"):
+    for path in (
+        "/gallery",
+        "/categories",
+        "/products/p00",
+        "/products/p00/image",
+        "/static_content/index.css",
+        "/metrics",
+    ):
         refused(stranger.get(path), 401, "unauthorized")
     refused(post(stranger, photos[0]), 401, "unauthorized")
     refused(post(stranger, product_id="p00"), 401, "unauthorized")
+
+
+def test_a_key_for_searching_is_enough_for_bentomls_client(safe: Safe, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("BENTOML_DO_NOT_TRACK", "True")
+    _, key = create_key(safe.keys, name="BentoML's client", routes=("search",))
+
+    def known() -> bool:  # the running service follows the file
+        return httpx.get(f"{safe.service.url}/gallery", headers={"X-API-Key": key}).status_code == 403
+
+    wait_until(known)
+    with bentoml.SyncHTTPClient(safe.service.url, token=key) as client:
+        assert len(client.search(product_id="p00", top_k=2)["hits"]) == 2
+        with pytest.raises(bentoml.exceptions.BentoMLException, match="no product 'p99'"):
+            client.search(product_id="p99")
+    with (
+        bentoml.SyncHTTPClient(safe.service.url) as stranger,
+        pytest.raises(bentoml.exceptions.BentoMLException, match="unauthorized"),
+    ):
+        stranger.search(product_id="p00")
 
 
 def test_a_key_opens_everything_but_admin_and_metrics(
@@ -157,7 +184,7 @@ def test_the_command_line_brings_its_key(
 ) -> None:
     photo = tmp_path / "photo.jpg"
     photo.write_bytes(photos[0])
-    with pytest.raises(MalformedError, match="API key"):
+    with pytest.raises(UnauthorizedError, match="API key"):
         command.search(safe.service.url, photo, {})
     monkeypatch.setenv("SHOPCAM_API_KEY", safe.key)
     assert command.search(safe.service.url, photo, {"top_k": 3})["hits"]
