@@ -130,7 +130,8 @@ def disturbed(repository: Path, store: Path, *, swap_to: str, scratch: Path) -> 
     ports = _free_ports(3)
     log = scratch / "triton.log"
     with LocalTriton(repository, log_file=log, grpc_port=ports[0], http_port=ports[1], metrics_port=ports[2]) as triton:
-        settings = Settings(store=str(scratch / "store"), triton_url=triton.grpc_url)
+        # Photos of a load repeat, and a service that knows them would not miss its Triton.
+        settings = Settings(store=str(scratch / "store"), triton_url=triton.grpc_url, cache_entries=0)
         with serving(settings, port=_free_ports(1)[0], log_folder=scratch) as service:
             at = (service.url, service.process.pid)
             yield Disturbed(triton, at, scratch / "store", swap_to=swap_to, asked=scratch / "asked")

@@ -23,7 +23,7 @@ from benchmarks.serving.clients import LoadReport, LoadSpec, measure
 from benchmarks.serving.clients import Target as Load
 from benchmarks.serving.peers.agreement import check_agreement, hits_of
 from benchmarks.serving.peers.starting import Peer, Setting, peer_running
-from benchmarks.serving.running import DRAIN_S, running, web_server
+from benchmarks.serving.running import ALL_WAIT_MS, DRAIN_S, running, web_server
 from benchmarks.serving.throughput import median_client_cpu, ratios_of
 from benchmarks.serving.uploads import read_photos
 from catalog.errors import NotReadyError
@@ -109,7 +109,7 @@ class Stage:
 
     @contextmanager
     def _ours(self) -> Iterator[str]:
-        with running(self._shop.repository, self._shop.store, log_folder=LOGS) as run:
+        with running(self._shop.repository, self._shop.store, log_folder=LOGS, max_wait_ms=ALL_WAIT_MS) as run:
             yield run.service_url
 
     @contextmanager

@@ -20,7 +20,7 @@ from benchmarks.serving.added import added_rows, added_times
 from benchmarks.serving.chaos import chaos_rows, run_chaos
 from benchmarks.serving.core_time import core_time_rows, core_times
 from benchmarks.serving.overload import overload, overload_rows
-from benchmarks.serving.running import Running, running
+from benchmarks.serving.running import ALL_WAIT_MS, Running, running
 from benchmarks.serving.soak import soak, soak_rows
 from benchmarks.serving.throughput import CELLS, interleaved, throughput_rows
 from loadtests import results as load_results
@@ -86,8 +86,8 @@ class ServiceTable:
     def _fused(self) -> Artifacts:
         return fused.prepare(self._shared)
 
-    def _running(self, shop: Artifacts, name: str) -> AbstractContextManager[Running]:
-        return running(shop.repository, shop.store, log_folder=CACHE / f"{name}-logs")
+    def _running(self, shop: Artifacts, name: str, **settings: Any) -> AbstractContextManager[Running]:
+        return running(shop.repository, shop.store, log_folder=CACHE / f"{name}-logs", **settings)
 
     def _at(self, shop: Artifacts) -> dict[str, Any]:
         """What load is made with: the networks of a shop, and camera photos for all of them."""
@@ -96,7 +96,7 @@ class ServiceTable:
     def _throughput(self) -> list[Row]:
         rows = []
         for networks, shop, name in ((PAIR, self._grocery, "grocery"), (FUSED, self._fused, "fused")):
-            with self._running(shop, name) as run:
+            with self._running(shop, name, max_wait_ms=ALL_WAIT_MS) as run:
                 reports = interleaved(
                     run, **self._at(shop), cells=CELLS, rounds=self._lengths.rounds, seconds=self._lengths.seconds
                 )
