@@ -64,7 +64,8 @@ def overload_rows(found: Overload, *, networks: str) -> list[Row]:
     """Goodput, tail and refusals at twice the capacity; nothing but 200 at 0.8 of it."""
     full, over = found.full, found.over
     of = f"{networks}: load of {OVER:g} times the capacity"
-    closed = f"{SERVICE[1].clients} clients before {found.before.photos_per_s:.1f}, after {found.after.photos_per_s:.1f} photos/s"
+    before, after = found.before.photos_per_s, found.after.photos_per_s
+    closed = f"{SERVICE[1].clients} clients before {before:.1f}, after {after:.1f} photos/s"
     return [
         Row(f"{networks}: capacity", found.capacity, "photos/s", note=f"{closed}, at {FULL:g} load {full.goodput:.1f}"),
         Row(
