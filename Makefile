@@ -39,7 +39,7 @@ prerequisites:
 
 .venv/.dev: .venv/.service
 	@echo "adding torch, tests and tools to .venv (5 GB, some minutes) ..."
-	@$(PY) $(PIP) -c constraints.txt -e '.[cpu,build,train,scale,trace,load,bench,dev]'
+	@$(PY) $(PIP) -c constraints.txt -e '.[cpu,build,train,scale,trace,load,bench,cloud,dev]'
 	@touch $@
 
 .venv-triton/.ready: constraints-triton.txt | prerequisites

@@ -74,12 +74,13 @@ class QualityGate:
 
     def failures(self, gallery: GalleryReader, live: Manifest | None) -> Iterator[str]:
         """Yield what is wrong with a gallery, each with what was got and what was expected."""
-        yield from self._recall(gallery.manifest)
+        yield from self.recall_failures(gallery.manifest)
         if live is not None:
             yield from self._count(gallery.manifest, live)
         yield from self._canaries(gallery)
 
-    def _recall(self, manifest: Manifest) -> Iterator[str]:
+    def recall_failures(self, manifest: Manifest) -> Iterator[str]:
+        """Yield what is wrong with the recall that a manifest tells of; no file of the gallery is needed."""
         weight = manifest.default_weight
         measured = [row.recall_at_10 for row in manifest.recall if math.isclose(row.weight, weight, abs_tol=1e-9)]
         if not measured:

@@ -23,16 +23,34 @@ class CloudError(ShopcamError):
     status, code = 503, "cloud"
 
 
-def client(service: str, *, region: str, endpoint_url: str | None) -> Any:
-    """A boto3 client of `service`; raises CloudError where its settings are unusable."""
-    config = Config(
-        connect_timeout=CONNECT_S,
-        retries={"mode": "standard", "total_max_attempts": ATTEMPTS},
-        # A local endpoint has no name per bucket.
-        s3={"addressing_style": "path" if endpoint_url else "auto"},
-    )
+class Clients:
+    """boto3 clients of one region, each made when it is first asked for. `endpoint_url` None is AWS itself."""
+
+    def __init__(self, region: str, *, endpoint_url: str | None = None) -> None:
+        self.region = region
+        self.endpoint_url = endpoint_url
+        self._made: dict[str, Any] = {}
+
+    def __call__(self, service: str) -> Any:
+        """The client of `service`; raises CloudError where its settings are unusable."""
+        if service not in self._made:
+            config = Config(
+                connect_timeout=CONNECT_S,
+                retries={"mode": "standard", "total_max_attempts": ATTEMPTS},
+                # A local endpoint has no name per bucket.
+                s3={"addressing_style": "path" if self.endpoint_url else "auto"},
+            )
+            with cloud_errors():
+                self._made[service] = boto3.client(
+                    service, region_name=self.region, endpoint_url=self.endpoint_url, config=config
+                )
+        return self._made[service]
+
+
+def have_credentials() -> bool:
+    """Whether boto3 finds credentials, good ones or not. Raises CloudError where AWS_PROFILE names none."""
     with cloud_errors():
-        return boto3.client(service, region_name=region, endpoint_url=endpoint_url, config=config)
+        return boto3.Session().get_credentials() is not None
 
 
 @contextmanager

@@ -13,8 +13,16 @@ def empty_bucket(
 ) -> int:
     """Remove every version, delete marker and unfinished upload of `bucket`; returns how many things were removed.
 
-    `on_removed` is told the count so far. Raises CloudError where an object can't be removed.
+    `on_removed` is told the count so far. A bucket that is gone counts as empty. Raises CloudError where an object
+    can't be removed.
     """
+    try:
+        return _empty(s3, bucket, on_removed, page_size)
+    except s3.exceptions.NoSuchBucket:
+        return 0  # removed by hand; its stack may go all the same
+
+
+def _empty(s3: Any, bucket: str, on_removed: Callable[[int], None], page_size: int) -> int:
     removed = 0
     # Always the first page: what it listed is gone when it is asked for again.
     while found := _first_page(s3, bucket, page_size):

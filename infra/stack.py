@@ -1,234 +1,189 @@
-"""A profile in; a CloudFormation stack planned, made, told about or removed, by change sets only."""
+"""The name of a stack in; it is planned, made, told about or removed, by change sets only.
+
+Every method may be stopped and called again: one that finds CloudFormation at work waits until it is done.
+"""
 
 from __future__ import annotations
 
-import secrets
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
-from pathlib import Path
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
 from typing import Any
 
 from botocore import exceptions
 
-from catalog.errors import ForbiddenError
-from infra.aws import CloudError, client, cloud_errors
-from infra.buckets import empty_bucket
-from infra.settings import Profile
+from infra.aws import Clients, CloudError, cloud_errors
+from infra.change_sets import ChangeSet, Plan, change_set, plan_of_new
+from infra.templates import Template
 
-TEMPLATE = Path(__file__).parent / "templates" / "store.yaml"
-WAIT = {"Delay": 3, "MaxAttempts": 600}
-REVIEW = "REVIEW_IN_PROGRESS"
-UNUSABLE = frozenset({"ROLLBACK_COMPLETE", "ROLLBACK_FAILED", "DELETE_FAILED", "CREATE_FAILED"})
-EMPTY = frozenset({"ROLLBACK_COMPLETE", REVIEW})
-UNCHANGED = ("didn't contain changes", "No updates are to be performed")
-
-
-@dataclass(frozen=True)
-class Change:
-    """One line of a plan: Add, Modify or Remove; `replacement` is True, False or Conditional."""
-
-    action: str
-    logical_id: str
-    kind: str
-    replacement: str
+POLL_S = 3.0
+REVIEW = "REVIEW_IN_PROGRESS"  # a change set was asked for, nothing was made yet
+STANDING = frozenset({"CREATE_COMPLETE", "UPDATE_COMPLETE"})
+# Of no use, and nothing is in them: CloudFormation took back what it had made.
+EMPTY = frozenset({REVIEW, "ROLLBACK_COMPLETE"})
+STUCK = frozenset({"ROLLBACK_FAILED", "DELETE_FAILED", "CREATE_FAILED", "UPDATE_ROLLBACK_FAILED"})
+CANCELLED = ("cancelled", "canceled")
 
 
 @dataclass(frozen=True)
-class Plan:
-    """What would change; `needed` is also true where only parameters, tags or outputs do."""
-
-    changes: tuple[Change, ...]
-    needed: bool
-
-
-NOTHING = Plan(changes=(), needed=False)
-
-
-@dataclass
-class ChangeSet:
-    """A question to CloudFormation: what would this template change?"""
-
-    name: str
-    creates: bool
-    plan: Plan
-    executed: bool = False
-
-
-@dataclass(frozen=True)
-class Status:
-    """What CloudFormation says about the stack: its state, outputs, and (logical id, type, physical id, state) rows."""
+class Standing:
+    """What CloudFormation says about a stack that exists."""
 
     state: str
-    outputs: dict[str, str]
-    resources: tuple[tuple[str, str, str, str], ...]
+    parameters: Mapping[str, str] = field(default_factory=dict)
+    outputs: Mapping[str, str] = field(default_factory=dict)
+    protected: bool = False
 
     @property
-    def store(self) -> str | None:
-        """The store's address, `s3://BUCKET`; None while there is no bucket."""
-        buckets = [name for _, kind, name, _ in self.resources if kind == "AWS::S3::Bucket" and name]
-        return f"s3://{buckets[0]}" if buckets else None
+    def busy(self) -> bool:
+        """Whether CloudFormation is at work on it."""
+        return self.state.endswith("_IN_PROGRESS") and self.state != REVIEW
+
+
+@dataclass(frozen=True)
+class Resource:
+    """One thing that a stack made."""
+
+    logical_id: str
+    kind: str
+    physical_id: str
+    state: str
 
 
 class Stack:
-    """The stack of one profile. Every method raises CloudError with one sentence."""
+    """One stack. Every method raises CloudError with one sentence."""
 
-    def __init__(self, profile: Profile, *, region: str | None = None, endpoint_url: str | None = None) -> None:
-        self.profile = profile
-        self.name = profile.stack_name
-        self.region = region or profile.region
-        self._cloud = client("cloudformation", region=self.region, endpoint_url=endpoint_url)
-        self._s3 = client("s3", region=self.region, endpoint_url=endpoint_url)
+    def __init__(
+        self, name: str, clients: Clients, *, tags: Mapping[str, str], protected: bool, poll_s: float = POLL_S
+    ) -> None:
+        self.name = name
+        self.protected = protected
+        self._tags = tags
+        self._poll_s = poll_s
+        self._cloud = clients("cloudformation")
 
-    def plan(self) -> Plan:
-        """What `up` would do, in CloudFormation's words; leaves no trace of the question."""
-        with cloud_errors(), self._change_set() as change_set:
-            return change_set.plan
-
-    def up(self) -> Plan:
-        """Make or change the stack, wait until it stands; returns what was done, nothing where all stood already."""
-        with cloud_errors():
-            with self._change_set() as change_set:
-                if change_set.plan.needed:
-                    self._cloud.execute_change_set(StackName=self.name, ChangeSetName=change_set.name)
-                    change_set.executed = True
-                    self._wait("stack_create_complete" if change_set.creates else "stack_update_complete")
-            self._protect()
-            return change_set.plan
-
-    def status(self) -> Status | None:
+    def look(self) -> Standing | None:
         """The stack as it is; None where there is none."""
         with cloud_errors():
-            found = self._describe()
-            if found is None:
-                return None
-            outputs = {item["OutputKey"]: item["OutputValue"] for item in found.get("Outputs", [])}
-            return Status(state=found["StackStatus"], outputs=outputs, resources=tuple(self._resources()))
+            try:
+                found: dict[str, Any] = self._cloud.describe_stacks(StackName=self.name)["Stacks"][0]
+            except exceptions.ClientError as error:
+                if "does not exist" in str(error):
+                    return None
+                raise
+        return Standing(
+            state=found["StackStatus"],
+            parameters={item["ParameterKey"]: item["ParameterValue"] for item in found.get("Parameters", [])},
+            outputs={item["OutputKey"]: item["OutputValue"] for item in found.get("Outputs", [])},
+            protected=found.get("EnableTerminationProtection", False),
+        )
 
-    def down(self, *, on_removed: Callable[[int], None] = lambda _: None) -> int:
-        """Empty the stack's buckets and delete it; returns how many object versions and unfinished uploads went.
+    def plan(self, template: Template, values: Mapping[str, str]) -> Plan:
+        """What `up` would do; leaves no trace of the question."""
+        found = self.look()
+        if found is None or found.state in EMPTY:
+            return plan_of_new(template, values)
+        self._require_usable(found)
+        if found.busy:
+            raise CloudError(f"stack {self.name} is busy ({found.state}); try again when it is done")
+        with cloud_errors(), self._change_set(template, values, creates=False) as asked:
+            return asked.plan
 
-        Raises ForbiddenError for a protected profile.
-        """
-        with cloud_errors():
-            found = self._state()
-            if found is None:
-                return 0
-            self.require_removable(found)
-            removed = 0
-            for _, kind, physical_id, state in self._resources():
-                if kind == "AWS::S3::Bucket" and physical_id and state != "DELETE_COMPLETE":
-                    removed += self._empty(physical_id, on_removed)
-            self._delete()
-            return removed
+    def up(self, template: Template, values: Mapping[str, str]) -> Plan:
+        """Make or change the stack and wait until it stands; returns what was done, nothing where all stood already."""
+        plan = self.begin(template, values)
+        if plan.needed:
+            self.require_standing(self.settle())
+        self.protect()
+        return plan
 
-    def require_removable(self, state: str) -> None:
-        """Raise ForbiddenError where the profile is protected and the stack in `state` may hold something."""
-        if self.profile.protected and state not in EMPTY:
-            raise ForbiddenError(
-                f"profile {self.profile.name!r} is protected; set protected = false in its settings, run up, then down"
-            )
+    def begin(self, template: Template, values: Mapping[str, str]) -> Plan:
+        """`up` without the wait at its end: CloudFormation is at work, unless nothing is needed."""
+        found = self.settle()
+        if found is not None and found.state in EMPTY:
+            self.delete()
+            found = None
+        self._require_usable(found)
+        with cloud_errors(), self._change_set(template, values, creates=found is None) as asked:
+            if asked.plan.needed:
+                asked.execute()
+            return asked.plan
 
-    def _describe(self) -> dict[str, Any] | None:
-        try:
-            found: dict[str, Any] = self._cloud.describe_stacks(StackName=self.name)["Stacks"][0]
-        except exceptions.ClientError as error:
-            if "does not exist" in str(error):
-                return None
-            raise
+    def settle(self, on_look: Callable[[Standing | None], None] = lambda _: None) -> Standing | None:
+        """Wait until CloudFormation has no work on the stack, and return it as it is then."""
+        while True:
+            found = self.look()
+            on_look(found)
+            if found is None or not found.busy:
+                return found
+            time.sleep(self._poll_s)
+
+    def require_standing(self, found: Standing | None) -> Standing:
+        """Return the stack if its last change succeeded; CloudError with CloudFormation's reason otherwise."""
+        if found is None or found.state not in STANDING:
+            state = "no state" if found is None else found.state
+            raise CloudError(f"stack {self.name} ended in {state}: {self.first_failure()}")
         return found
 
-    def _state(self) -> str | None:
-        found = self._describe()
-        return None if found is None else str(found["StackStatus"])
+    def protect(self) -> None:
+        """Let CloudFormation refuse to delete the stack, or no longer, as the profile says."""
+        found = self.look()
+        if found is not None and found.protected != self.protected:
+            with cloud_errors():
+                self._cloud.update_termination_protection(
+                    StackName=self.name, EnableTerminationProtection=self.protected
+                )
 
-    def _usable_state(self) -> str | None:
-        state = self._state()
-        if state in UNUSABLE:
-            raise CloudError(f"stack {self.name} is in {state} and can't be changed; remove it with down first")
-        if state is not None and state != REVIEW and state.endswith("_IN_PROGRESS"):
-            raise CloudError(f"stack {self.name} is busy ({state}); try again when it is done")
-        return state
+    def first_failure(self) -> str:
+        """Why the last change failed, in CloudFormation's words."""
+        reasons = []
+        with cloud_errors():
+            for event in self._events():
+                if event["ResourceStatus"].endswith("_FAILED"):
+                    reason = event.get("ResourceStatusReason", "no reason given")
+                    if not any(word in reason for word in CANCELLED):
+                        reasons.append(f"{event['LogicalResourceId']}: {reason}")
+                if event.get("ResourceStatusReason") == "User Initiated":
+                    break  # what comes before belongs to an earlier change
+        return reasons[-1] if reasons else "CloudFormation gives no reason"
 
-    @contextmanager
-    def _change_set(self) -> Iterator[ChangeSet]:
-        """A new change set; unless executed, it and the empty stack made for it are gone on leaving."""
-        state = self._usable_state()
-        change_set = ChangeSet(name=f"shopcam-{secrets.token_hex(6)}", creates=state in (None, REVIEW), plan=NOTHING)
-        named = {"StackName": self.name, "ChangeSetName": change_set.name}
-        settings = {
-            "NoncurrentDays": str(self.profile.noncurrent_days),
-            "NoncurrentVersions": str(self.profile.noncurrent_versions),
-        }
-        self._cloud.create_change_set(
-            **named,
-            ChangeSetType="CREATE" if change_set.creates else "UPDATE",
-            TemplateBody=TEMPLATE.read_text(encoding="utf-8"),
-            Parameters=[{"ParameterKey": key, "ParameterValue": value} for key, value in settings.items()],
-            Tags=[{"Key": key, "Value": value} for key, value in self.profile.tags.items()],
-        )
-        try:
-            change_set.plan = self._read(named)
-            yield change_set
-        finally:
-            if not change_set.executed:
-                self._cloud.delete_change_set(**named)
-                if state is None:
-                    self._delete()
+    def resources(self) -> list[Resource]:
+        """What the stack made."""
+        with cloud_errors():
+            pages = self._cloud.get_paginator("list_stack_resources").paginate(StackName=self.name)
+            return [
+                Resource(
+                    logical_id=item["LogicalResourceId"],
+                    kind=item["ResourceType"],
+                    physical_id=item.get("PhysicalResourceId", ""),
+                    state=item["ResourceStatus"],
+                )
+                for page in pages
+                for item in page["StackResourceSummaries"]
+            ]
 
-    def _read(self, named: dict[str, str]) -> Plan:
-        try:
-            self._cloud.get_waiter("change_set_create_complete").wait(**named, WaiterConfig=WAIT)
-        except exceptions.WaiterError as error:
-            reason = str(error.last_response.get("StatusReason", error))
-            if any(words in reason for words in UNCHANGED):
-                return NOTHING
-            raise CloudError(f"CloudFormation can't plan stack {self.name}: {reason}") from error
-        pages = self._cloud.get_paginator("describe_change_set").paginate(**named)
-        found = [item["ResourceChange"] for page in pages for item in page.get("Changes", [])]
-        changes = tuple(
-            Change(
-                action=item["Action"],
-                logical_id=item["LogicalResourceId"],
-                kind=item["ResourceType"],
-                replacement=item.get("Replacement", "False"),
-            )
-            for item in found
-        )
-        return Plan(changes=changes, needed=True)
+    def delete(self) -> None:
+        """Remove the stack with all it made, and wait until it is gone."""
+        with cloud_errors():
+            self._cloud.delete_stack(StackName=self.name)
+        found = self.settle()
+        if found is not None and found.state != "DELETE_COMPLETE":
+            raise CloudError(f"stack {self.name} is still there in {found.state}: {self.first_failure()}")
 
-    def _protect(self) -> None:
-        found = self._describe()
-        if found is not None and found.get("EnableTerminationProtection", False) != self.profile.protected:
-            self._cloud.update_termination_protection(
-                StackName=self.name, EnableTerminationProtection=self.profile.protected
+    def _change_set(
+        self, template: Template, values: Mapping[str, str], *, creates: bool
+    ) -> AbstractContextManager[ChangeSet]:
+        return change_set(self._cloud, self.name, template, creates=creates, values=values, tags=self._tags)
+
+    def _require_usable(self, found: Standing | None) -> None:
+        if found is not None and found.state in STUCK:
+            raise CloudError(
+                f"stack {self.name} is in {found.state} and can't be changed ({self.first_failure()}); mend what it "
+                "names, or remove the stack with down"
             )
 
-    def _wait(self, waiter: str) -> None:
-        try:
-            self._cloud.get_waiter(waiter).wait(StackName=self.name, WaiterConfig=WAIT)
-        except exceptions.WaiterError as error:
-            raise CloudError(f"stack {self.name} ended in {self._state()}: {self._first_failure()}") from error
-
-    def _first_failure(self) -> str:
-        events = self._cloud.describe_stack_events(StackName=self.name)["StackEvents"]  # newest first
-        failed = [item for item in events if item["ResourceStatus"].endswith("_FAILED")]
-        if not failed:
-            return "CloudFormation gives no reason"
-        return f"{failed[-1]['LogicalResourceId']}: {failed[-1].get('ResourceStatusReason', 'no reason given')}"
-
-    def _resources(self) -> Iterator[tuple[str, str, str, str]]:
-        for page in self._cloud.get_paginator("list_stack_resources").paginate(StackName=self.name):
-            for item in page["StackResourceSummaries"]:
-                physical_id = item.get("PhysicalResourceId", "")
-                yield item["LogicalResourceId"], item["ResourceType"], physical_id, item["ResourceStatus"]
-
-    def _empty(self, bucket: str, on_removed: Callable[[int], None]) -> int:
-        try:
-            return empty_bucket(self._s3, bucket, on_removed=on_removed)
-        except self._s3.exceptions.NoSuchBucket:
-            return 0  # removed by hand; the stack may go all the same
-
-    def _delete(self) -> None:
-        self._cloud.delete_stack(StackName=self.name)
-        self._wait("stack_delete_complete")
+    def _events(self) -> Iterator[dict[str, Any]]:
+        """The newest first."""
+        for page in self._cloud.get_paginator("describe_stack_events").paginate(StackName=self.name):
+            yield from page["StackEvents"]
