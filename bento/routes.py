@@ -5,7 +5,7 @@ from __future__ import annotations
 from enum import StrEnum
 
 PROBES = frozenset({"/ping", "/livez", "/readyz", "/healthz"})
-OPEN_PATHS = PROBES | {"/", "/engineers", "/docs.json"}
+OPEN_PATHS = PROBES | {"/", "/engineers", "/docs.json", "/schema.json"}
 METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})  # others have no name in logs
 # The page, probes and metrics: asked all the time, of no interest to logs and traces.
 QUIET_ROUTES = frozenset({*PROBES, "/", "/static", "/metrics"})

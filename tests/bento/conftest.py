@@ -304,8 +304,9 @@ def photos() -> list[bytes]:
     return [jpeg(grid_picture(LABELS[number % len(LABELS)], rng, side_px=160)) for number in range(8)]
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser() -> Iterator[Any]:
+    """Chromium, gone with the module: while Playwright is there, its event loop is in the way of all others."""
     yield from launched_browser()
 
 

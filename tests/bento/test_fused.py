@@ -215,6 +215,6 @@ def test_two_views_are_one_request_of_two_pictures(
         return stats.inference_stats.success.count, stats.inference_count
 
     before = counts()
-    search(onehot_client, photos[0])
+    search(onehot_client, photos[0] + b"behind the picture, so that none like it was seen before")
     wait_until(lambda: counts() != before)  # Triton counts after it has answered
     assert counts() == (before[0] + 1, before[1] + 2)
