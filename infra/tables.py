@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from rich import box
-from rich.console import Console
+from rich.console import Console, RenderableType
 from rich.table import Column, Table
 
 from infra.costs import Cost, total
@@ -17,7 +17,10 @@ from infra.reports import Outcome, Report
 COLORS = {"Add": "green", "Modify": "yellow", "Remove": "red"}
 WORDS = {"Add": "add", "Modify": "change", "Remove": "remove"}
 
-out = Console(highlight=False, soft_wrap=True)
+
+def show(what: RenderableType, *, markup: bool = True) -> None:
+    """Print on standard output, as wide as the terminal is now; lines longer than that are left whole."""
+    Console(highlight=False, soft_wrap=True).print(what, markup=markup)
 
 
 def print_plan(plans: Sequence[PiecePlan], *, title: str) -> None:
@@ -30,10 +33,10 @@ def print_plan(plans: Sequence[PiecePlan], *, title: str) -> None:
             kind = change.kind.removeprefix("AWS::")
             table.add_row(piece.part, change.action, change.logical_id, kind, replaces, style=color)
     if table.row_count:
-        out.print(table)
+        show(table)
     for piece in plans:
         if piece.note:
-            out.print(f"{piece.part} ({piece.stack}) {piece.note}")
+            show(f"{piece.part} ({piece.stack}) {piece.note}")
 
 
 def count(plans: Iterable[PiecePlan]) -> str:
@@ -53,8 +56,8 @@ def print_costs(costs: list[Cost], prices: Prices) -> None:
     for cost in [*costs, total(costs)]:
         row = [f"{dollars:,.2f}" for dollars in (cost.least, cost.expected, cost.most)]
         table.add_row(cost.what, cost.how, *row, style="bold" if not cost.how else "")
-    out.print(table)
-    out.print(
+    show(table)
+    show(
         f"prices as of {prices.as_of}, written down by hand from {prices.source}; check before relying on it "
         "(without requests, transfer, metrics and tax)"
     )
@@ -69,16 +72,16 @@ def print_status(statuses: Sequence[PieceStatus], *, title: str) -> None:
         for resource in piece.resources:
             kind = resource.kind.removeprefix("AWS::")
             table.add_row(piece.part, resource.logical_id, kind, resource.physical_id, resource.state)
-    out.print(table)
+    show(table)
     for piece in statuses:
         for key, value in (piece.standing.outputs if piece.standing else {}).items():
-            out.print(f"{key}: {value}")
+            show(f"{key}: {value}")
 
 
 def print_rows(rows: Sequence[tuple[str, str]]) -> None:
     """A name and what is known of it, a line each."""
     for name, value in rows:
-        out.print(f"{name}: {value}")
+        show(f"{name}: {value}")
 
 
 def print_drift(drifts: Sequence[tuple[str, Drift]]) -> None:
@@ -86,7 +89,7 @@ def print_drift(drifts: Sequence[tuple[str, Drift]]) -> None:
     table = _table("changed by hand", "stack", "resource", "property", "template", "now")
     for stack, drift in drifts:
         table.add_row(stack, drift.logical_id, drift.path, drift.expected, drift.actual, style="yellow")
-    out.print(table if drifts else "nothing was changed by hand")
+    show(table if drifts else "nothing was changed by hand")
 
 
 def print_report(report: Report) -> None:
@@ -95,15 +98,15 @@ def print_report(report: Report) -> None:
     for stage in report.stages:
         table.add_row(f"{stage.at_s:.0f}", stage.what)
     if report.stages:
-        out.print(table)
-    out.print(f"before: {report.before}\nasked:  {report.asked}\nserves: {report.serving}")
+        show(table)
+    show(f"before: {report.before}\nasked:  {report.asked}\nserves: {report.serving}")
     match report.outcome:
         case Outcome.ROLLED_BACK:
-            out.print(f"[red]rolled back[/red]: {report.why}")
+            show(f"[red]rolled back[/red]: {report.why}")
         case Outcome.UNCHANGED:
-            out.print(report.why or "it was live before; nothing was changed")
+            show(report.why or "it was live before; nothing was changed")
         case Outcome.LIVE:
-            out.print("[green]live[/green]")
+            show("[green]live[/green]")
 
 
 def _table(title: str, *columns: str) -> Table:

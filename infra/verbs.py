@@ -18,7 +18,7 @@ from infra.logs import follow_logs, read_logs
 from infra.pieces import STORE
 from infra.prices import Prices
 from infra.settings import Profile, load_profile
-from infra.tables import count, out, print_costs, print_drift, print_plan, print_rows, print_status
+from infra.tables import count, print_costs, print_drift, print_plan, print_rows, print_status, show
 
 LOG_GROUP = "AWS::Logs::LogGroup"
 UNIT_S = {"s": 1, "m": 60, "h": 3600, "d": 86400}
@@ -40,7 +40,7 @@ def plan(options: argparse.Namespace) -> int:
         prices = Prices(profile.region)
         print_costs(monthly_costs(profile, prices), prices)
     except NotFoundError as error:
-        out.print(f"what it costs is not known: {error}")
+        show(f"what it costs is not known: {error}")
     console.print(f"{name}: {count(plans)}; nothing was changed{note}", soft_wrap=True)
     return 0
 
@@ -68,7 +68,7 @@ def status(options: argparse.Namespace) -> int:
         _say(f"{name} does not exist; make it with up")
         return 0
     if options.output is not None:
-        out.print(_output(found, options.output), markup=False)
+        show(_output(found, options.output), markup=False)
         return 0
     print_status(found, title=name)
     print_rows(list(health(deployment)))
@@ -95,7 +95,7 @@ def logs(options: argparse.Namespace) -> int:
     since_ms = int((time.time() - _seconds(options.since)) * 1000)
     read = follow_logs if options.follow else read_logs
     for line in read(deployment.clients("logs"), groups, since_ms=since_ms, pattern=options.filter):
-        out.print(f"{line.at:%Y-%m-%d %H:%M:%S} {line.stream} {line.text}", markup=False)
+        show(f"{line.at:%Y-%m-%d %H:%M:%S} {line.stream} {line.text}", markup=False)
     return 0
 
 
