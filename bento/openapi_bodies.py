@@ -113,7 +113,9 @@ def invocation_body() -> Schema:
         _object(product, required=list(product)),
         _object({"operation": {"enum": ["gallery", "categories"]}}, required=["operation"]),
     ]
-    return _body({JSON: {"anyOf": envelope}, "image/*": {"type": "string", "format": "binary"}})
+    body = _body({JSON: {"anyOf": envelope}})
+    body["content"]["image/*"] = {}  # bytes of any kind; OpenAPI 3.1 has no schema for them
+    return body
 
 
 def json_body(model: type[BaseModel], *, required: bool) -> Schema:
