@@ -1,4 +1,4 @@
-"""The inner middleware: routes GET requests to our pages, limits work, and gives every failure the contract's body.
+"""The inner middleware: hands requests to pages and searches, limits work, gives every failure the contract's body.
 
 BentoML answers its own probes and errors in its own form; this stands before it, so that what a client sees is
 DESIGN section 5 whatever part of the stack spoke. Who may pass at all is asked of the `Guard`.
@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import logging
 import math
+from collections.abc import Mapping
 from http import HTTPStatus
 from typing import Any, ClassVar
 
@@ -25,6 +26,7 @@ from bento.guard import Guard
 from bento.metrics import ANSWERS
 from bento.presence import answer_while_there
 from bento.schemas import ErrorDetail, ErrorResponse
+from bento.searches import Handler
 from bento.visits import visit_of
 from catalog.errors import ShopcamError, TooLargeError
 
@@ -62,9 +64,10 @@ def unexpected_response() -> Response:
 
 
 class Door:
-    """ASGI middleware around BentoML's app. `pages`, once there, answers the routes it knows."""
+    """ASGI middleware around BentoML's app. `pages` and `searches`, once there, answer the routes they know."""
 
     pages: ClassVar[Starlette | None] = None
+    searches: ClassVar[Mapping[str, Handler]] = {}
 
     def __init__(self, app: ASGIApp, *, guard: Guard, admission: Admission, max_bytes: int) -> None:
         self.app = app
@@ -80,11 +83,11 @@ class Door:
         answer, visit = _Answer(scope, send), visit_of(scope)
         try:
             await self._guard.admit(scope, visit)
-            page = self._page(scope)
-            if page is not None:
+            search = self._searching(scope)
+            if search is None and (page := self._page(scope)) is not None:
                 await page(scope, receive, answer.send)
-            else:
-                await self._search(scope, receive, answer)
+            else:  # whatever is neither is BentoML's, which says 404 or 405
+                await self._search(search or self.app, scope, receive, answer)
         except ShopcamError as error:
             await answer.replace(error_response(error), receive)
         except Exception:  # the last place where a bug can become an answer
@@ -100,13 +103,25 @@ class Door:
             return pages
         return None
 
-    async def _search(self, scope: Scope, receive: Receive, answer: _Answer) -> None:
-        """Let BentoML answer, unless that would take too long or the client leaves."""
+    async def _search(self, app: ASGIApp, scope: Scope, receive: Receive, answer: _Answer) -> None:
+        """Let a search be answered, unless that would take too long or the client leaves."""
         patience_s = timeout_of(Headers(scope=scope), default_s=math.inf, most_s=math.inf)
         with self._admission.request(timeout_s=patience_s) as place:
             capped = self._capped(scope, receive)
-            if not await answer_while_there(self.app, scope, capped, answer.send, whole=place.enter):
+            if not await answer_while_there(app, scope, capped, answer.send, whole=place.enter):
                 answer.code = CLIENT_CLOSED
+
+    def _searching(self, scope: Scope) -> ASGIApp | None:
+        """What answers this search, if it is one."""
+        handler = self.searches.get(scope["path"]) if scope["method"] == "POST" else None
+        if handler is None:
+            return None
+
+        async def answered(scope: Scope, receive: Receive, send: Send) -> None:
+            response = await handler(Request(scope, receive))
+            await response(scope, receive, send)
+
+        return answered
 
     def _capped(self, scope: Scope, receive: Receive) -> Receive:
         """Count the body while it is read; a declared length over the limit is refused before a byte of it."""

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 from urllib.parse import quote
 
-import numpy as np
+from pydantic import TypeAdapter
 
 from bento.schemas import Hit
 from bento.serving import Serving
 from index_builder.gallery import Hits
+
+_HITS = TypeAdapter(list[Hit])
 
 
 def hits_of(serving: Serving, found: Hits, *, leave_out: str | None = None) -> list[Hit]:
@@ -22,11 +25,11 @@ def hits_of(serving: Serving, found: Hits, *, leave_out: str | None = None) -> l
         ours = {
             "score": float(found.scores[0, k]),
             "image_score": float(found.image_scores[0, k]),
-            "text_score": None if np.isnan(text_score) else text_score,
+            "text_score": None if math.isnan(text_score) else text_score,
             "image_url": image_url(product["product_id"]),
         }
-        hits.append(Hit(**{**flat(product), **ours}))
-    return hits
+        hits.append({**flat(product), **ours})
+    return _HITS.validate_python(hits)
 
 
 def image_url(product_id: str) -> str:

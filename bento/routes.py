@@ -10,6 +10,8 @@ METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"}
 # The page, probes and metrics: asked all the time, of no interest to logs and traces.
 QUIET_ROUTES = frozenset({*PROBES, "/", "/static", "/metrics"})
 OPEN_FOLDER = "/static/"
+SEARCH = "/search"
+SEARCH_TEXT = "/search/text"
 INVOCATIONS = "/invocations"  # the route of SageMaker, which asks for IAM itself
 DATA_ROUTES = (
     "search",

@@ -1,4 +1,4 @@
-"""The BentoML service: transport only. POST /search is its API, all else one ASGI app, errors one middleware."""
+"""The BentoML service: transport only. It describes POST routes as BentoML's APIs; the `Door` answers all of them."""
 
 from __future__ import annotations
 
@@ -15,17 +15,15 @@ from starlette.responses import Response
 from bento import audit, logs, openapi, tracing
 from bento.admin import Admin
 from bento.admission import Admission
-from bento.deadlines import timeout_of
-from bento.door import Door, error_response, on_error
+from bento.door import Door, on_error
 from bento.guard import Guard
-from bento.invocations import invoke
-from bento.pages import Pages, body
+from bento.pages import Pages
 from bento.perimeter import Perimeter
 from bento.pipeline import SearchPipeline
-from bento.requests import read_search, read_text
 from bento.room import keep_little
-from bento.routes import INVOCATIONS
+from bento.routes import INVOCATIONS, SEARCH, SEARCH_TEXT
 from bento.schemas import Invocation, SearchOptions, SearchResponse, TextOptions, TextResponse
+from bento.searches import Searches
 from bento.settings import from_environment
 from bento.tether import end_with_parent
 from catalog.errors import ShopcamError
@@ -99,49 +97,31 @@ class Shopcam:
         self.pages = Pages(self.pipeline)
         routes = [*self.pages.routes, *admin.routes, openapi.route(SETTINGS)]
         Door.pages = Starlette(routes=routes, exception_handlers={ShopcamError: on_error})
+        self.searches = Searches(self.pipeline)
+        Door.searches = self.searches.handlers
 
-    @bentoml.api(route="/search", input_spec=SearchForm, output_spec=SearchAnswer)
+    @bentoml.api(route=SEARCH, input_spec=SearchForm, output_spec=SearchAnswer)
     async def search(self, ctx: bentoml.Context, **_fields: Any) -> Response:
         """Search with a photo, a URL of one, a product of the gallery, or the vectors of an earlier query."""
-        try:
-            timeout_s = _timeout(ctx)
-            asked = await read_search(ctx.request, timeout_s=SETTINGS.timeout_s)
-            return body(await self.pipeline.search(asked, timeout_s=timeout_s))
-        except ShopcamError as error:
-            ctx.response.status_code = error.status  # BentoML puts its own status on every answer
-            return error_response(error)
+        return await self.searches.search(ctx.request)
 
-    @bentoml.api(route="/search/text", input_spec=TextForm, output_spec=TextAnswer)
+    @bentoml.api(route=SEARCH_TEXT, input_spec=TextForm, output_spec=TextAnswer)
     async def search_text(self, ctx: bentoml.Context, **_fields: Any) -> Response:
         """Search with words alone."""
-        try:
-            timeout_s = _timeout(ctx)
-            asked = await read_text(ctx.request, timeout_s=SETTINGS.timeout_s)
-            return body(await self.pipeline.search_text(asked, timeout_s=timeout_s))
-        except ShopcamError as error:
-            ctx.response.status_code = error.status
-            return error_response(error)
+        return await self.searches.search_text(ctx.request)
 
     @bentoml.api(route=INVOCATIONS, input_spec=InvocationForm, output_spec=SearchAnswer)
     async def invocations(self, ctx: bentoml.Context, **_fields: Any) -> Response:
         """Any operation at the one address that SageMaker has."""
-        try:
-            return await invoke(self.pipeline, ctx.request)
-        except ShopcamError as error:
-            ctx.response.status_code = error.status
-            return error_response(error)
+        return await self.searches.invocations(ctx.request)
 
     @bentoml.on_shutdown
     async def close(self) -> None:
         """Let go of threads, connections and the gallery."""
-        Door.pages = None
+        Door.pages, Door.searches = None, {}
         await self.pipeline.close()
         await self.pages.close()
         await tracing.stop()
-
-
-def _timeout(ctx: bentoml.Context) -> float:
-    return timeout_of(ctx.request.headers, default_s=SETTINGS.timeout_s, most_s=SETTINGS.longest_s)
 
 
 # The first one added is the outermost.

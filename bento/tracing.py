@@ -21,11 +21,12 @@ from starlette.types import Scope
 from bento.routes import METHODS, QUIET_ROUTES
 from bento.threads import in_thread
 from bento.visits import Visit
-from export.tracing import span
+from export.tracing import is_recorded, span
 
 logger = logging.getLogger("shopcam")
 
 SERVICE_NAME = "shopcam"
+TRACEPARENT = "traceparent"  # W3C's header that names a client's trace
 FLUSH_S = 2.0  # which what is left of traces may take when the service ends
 _w3c = TraceContextTextMapPropagator()
 
@@ -65,10 +66,11 @@ async def stop() -> None:
 @contextmanager
 def request_span(scope: Scope, visit: Visit) -> Iterator[None]:
     """Trace one request, as a part of the client's trace if it names one; probes, the page and metrics are left out."""
-    if visit.route in QUIET_ROUTES:
+    headers = Headers(scope=scope)
+    if visit.route in QUIET_ROUTES or not (is_recorded() or TRACEPARENT in headers):
         yield
         return
-    token = context.attach(_w3c.extract(dict(Headers(scope=scope))))
+    token = context.attach(_w3c.extract(dict(headers)))
     method = scope["method"] if scope["method"] in METHODS else "other"
     attributes = {
         "http.request.method": method,

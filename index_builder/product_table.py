@@ -198,7 +198,8 @@ class ProductTable:
 
 def shown_product(record: Mapping[str, Any]) -> dict[str, Any]:
     """Return what `shown_columns` made as a hit shows it."""
-    return {**record, **{name: json.loads(record[name]) for name in _JSON}}
+    # Most rows have no unknown columns, and a page of hits is made for every search.
+    return {**record, **{name: {} if record[name] == "{}" else json.loads(record[name]) for name in _JSON}}
 
 
 def open_table(path: Path, count: int) -> pa.Table:

@@ -6,8 +6,10 @@ What filters need of a column is made when first asked for and kept, a bounded n
 from __future__ import annotations
 
 import threading
+from bisect import bisect_right
 from collections import OrderedDict
 from collections.abc import Sequence
+from itertools import accumulate
 from typing import Any
 
 import numpy as np
@@ -29,7 +31,7 @@ class TableReader:
     def __init__(self, table: pa.Table) -> None:
         self._table = table
         self._batches = [pa.RecordBatch.from_struct_array(part) for part in table.to_struct_array().chunks]
-        self._starts = np.cumsum([0, *(len(batch) for batch in self._batches)])
+        self._starts = [0, *accumulate(len(batch) for batch in self._batches)]
         self._lock = threading.RLock()
         self._coded: dict[str, CodedColumn] = {}
         self._objects: dict[str, JsonTexts] = {}
@@ -45,13 +47,14 @@ class TableReader:
 
     def rows(self, rows: Sequence[int]) -> list[dict[str, Any]]:
         """Return the records of some rows, in their order. Only the record batches they lie in are looked at."""
-        asked = np.asarray(rows, np.int64)
-        batches = np.searchsorted(self._starts, asked, "right") - 1
-        found: list[dict[str, Any]] = [{}] * len(asked)
-        for batch in np.unique(batches).tolist():
-            places = np.flatnonzero(batches == batch)
-            records = self._batches[batch].take(pa.array(asked[places] - self._starts[batch])).to_pylist()
-            for place, record in zip(places.tolist(), records, strict=True):
+        places: dict[int, list[int]] = {}
+        for place, row in enumerate(rows):
+            places.setdefault(bisect_right(self._starts, row) - 1, []).append(place)
+        found: list[dict[str, Any]] = [{}] * len(rows)
+        for batch, here in places.items():
+            start = self._starts[batch]
+            records = self._batches[batch].take(pa.array([rows[place] - start for place in here], pa.int64()))
+            for place, record in zip(here, records.to_pylist(), strict=True):
                 found[place] = record
         return found
 
