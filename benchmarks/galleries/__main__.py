@@ -88,7 +88,8 @@ def _memory(given: argparse.Namespace) -> list[Row]:
 
     shop = prepare()
     small, large = given.count or [50_000, 500_000]
-    return memory_rows(shop.repository, shop.photos, folder=STAGES, counts=(small, large))
+    pictures = shop.catalog.parent / "images"
+    return memory_rows(shop.repository, pictures, folder=STAGES, counts=(small, large))
 
 
 def _search(given: argparse.Namespace) -> list[Row]:

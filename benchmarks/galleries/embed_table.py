@@ -13,6 +13,8 @@ from benchmarks.results import Row, Target
 from benchmarks.serving.clients import LoadReport, LoadSpec, measure
 from benchmarks.serving.clients import Target as Load
 from catalog.terminal import console
+from export.contract import read_repository
+from index_builder.manifest import LabelSource
 
 ROUNDS = 3
 PHOTOS = 1280  # some batches less at the end would weigh too much
@@ -57,13 +59,18 @@ def ratio_rows(stage: Sequence[Staged], ceiling: Sequence[LoadReport], bare: Seq
     ]
 
 
-def memory_rows(repository: Path, photos: Path, *, folder: Path, counts: tuple[int, int]) -> list[Row]:
-    """Run the streaming stages over a small and a large catalog, in which the same photos stand again and again."""
-    some = _photos(photos, folder / "photos", PHOTOS)
+def memory_rows(repository: Path, pictures: Path, *, folder: Path, counts: tuple[int, int]) -> list[Row]:
+    """Run the streaming stages over a small and a large catalog, in which the same pictures stand again and again.
+
+    The catalog says the labels, so that of a pair only the embedder runs: what a picture costs is not the question.
+    """
+    some = _photos(pictures, folder / "pictures", PHOTOS)
+    labels = read_repository(repository).labels
     peaks = []
     for count in counts:
-        catalog = write_catalog(folder / f"catalog-{count}.jsonl", some, count)
-        done = staged(StageSpec(str(catalog), str(repository), str(folder / "build")))
+        catalog = write_catalog(folder / f"catalog-{count}.jsonl", some, count, labels=labels)
+        spec = StageSpec(str(catalog), str(repository), str(folder / "stages"), LabelSource.CATALOG)
+        done = staged(spec)
         if done.rows != count:
             raise ValueError(f"{done.rows} of {count} rows were made")
         console.print(f"[dim]{count:,} rows: {done.peak_bytes / 1e6:,.0f} MB, {done.photos_per_s:,.0f}/s[/dim]")
@@ -78,12 +85,15 @@ def growth_row(counts: tuple[int, int], peaks: tuple[int, int]) -> Row:
     return Row(name, peaks[1] / peaks[0], "", Target("<=", GROWTH), f"{note} besides mapped files")
 
 
-def write_catalog(path: Path, photos: Sequence[Path], count: int) -> Path:
-    """Write a catalog of `count` products that take the photos in turn."""
+def write_catalog(path: Path, photos: Sequence[Path], count: int, *, labels: Sequence[str] = ()) -> Path:
+    """Write a catalog of `count` products that take the photos, and the labels where there are any, in turn."""
+    path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("w", encoding="utf-8") as file:
         for number in range(count):
             photo = photos[number % len(photos)]
             row = {"product_id": f"p{number}", "image": str(photo.absolute()), "title": f"product {number}"}
+            if labels:
+                row["label"] = labels[number % len(labels)]
             file.write(json.dumps(row) + "\n")
     return path
 

@@ -35,11 +35,12 @@ from index_builder.work import work_folder
 
 @dataclass(frozen=True)
 class StageSpec:
-    """Paths: a catalog, a model repository, and a folder that is made anew."""
+    """Paths: a catalog, a model repository, and a folder that is made anew; who says what label a picture has."""
 
     catalog: str
     repository: str
     out: str
+    labels: LabelSource = LabelSource.CLASSIFIER
 
 
 @dataclass(frozen=True)
@@ -82,10 +83,10 @@ def staged(spec: StageSpec) -> Staged:
 
 
 def _stages(spec: StageSpec) -> Staged:
-    """Both networks of a pair answer: the labels of the pictures are the classifier's."""
+    """Where the classifier says the labels, both networks of a pair answer, else the embedder alone."""
     settings = BuildSettings(
         image_vector=ImageVector.EMBEDDING,
-        text=TextOptions(kind=TextVector.ONEHOT, label_source=LabelSource.CLASSIFIER),
+        text=TextOptions(kind=TextVector.ONEHOT, label_source=LabelSource(spec.labels)),
         default_weight=1.0,
         recipe="Flat",
         max_bad_rows=0.0,
