@@ -68,7 +68,7 @@ class Settings(BaseModel):
     ] = 128
     max_wait_ms: Annotated[
         float, Field(gt=0, description="longest a search may take because of others; more are refused with 429")
-    ] = 400.0
+    ] = 700.0
     query_memory_s: Annotated[
         float, Field(ge=0, description="how long a query_id can be asked again, and an equal photo is known again")
     ] = 600.0
