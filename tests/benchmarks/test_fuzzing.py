@@ -130,6 +130,24 @@ def test_answers_that_are_not_as_described_are_problems() -> None:
     assert all("curl" in one.again for one in told)
 
 
+def test_a_wrong_request_whose_address_was_made_harmless_may_be_refused() -> None:
+    """Its wrong `url` was replaced by a right one, and what a schema cannot say may still be wrong with it."""
+    fields = {"url": {"type": "string", "pattern": "^https?://"}}
+    form = {"type": "object", "properties": fields, "required": ["url"], "additionalProperties": False}
+    described = document(Settings())
+    search = described["paths"]["/search"]["post"]
+    search["requestBody"]["content"] = {"application/json": {"schema": form}}
+    del search["parameters"]
+    described["paths"] = {"/search": {"post": search}}
+    told: list[Outcome] = []
+    answers = {"/docs.json": (200, json.dumps(described))}
+    malformed = REFUSAL.replace("not_an_image", "malformed")
+    with answering(lambda _, path: (*answers.get(path, (400, malformed)), JSON)) as url:
+        Described(url, Real(product_ids=(), query_ids=(), words=(), photo=b"")).send(60, start=1, told=told.append)
+    assert [one.problem for one in told if one.kind == "POST /search, otherwise" and one.problem] == []
+    assert any("valid request rejected" in one.problem for one in told if one.kind == "POST /search, as described")
+
+
 def test_the_table_by_hand() -> None:
     tally = Tally(pid=1, descriptors=40)
     for status in (200, 200, 415, 503):
