@@ -34,7 +34,7 @@ _NUMBER = r" *-?[0-9]+(\.[0-9]+)? *"
 _SAID = {
     "image": {
         "type": "string",
-        "format": "binary",
+        "contentMediaType": "application/octet-stream",  # how OpenAPI 3.1 says `format: binary`
         "description": "the photo's bytes; its media type is not looked at",
     },
     "url": {

@@ -9,7 +9,9 @@ from __future__ import annotations
 import argparse
 import itertools
 import random
+import signal
 import socket
+import threading
 import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -21,15 +23,16 @@ from typing import Any
 
 import httpx
 import numpy as np
+import psutil
 
 from benchmarks.results import Row, Target, publish
 from benchmarks.sample import prepare
 from benchmarks.serving.fuzzing import photos, wire
 from benchmarks.serving.fuzzing.outcomes import INTENDED, Outcome
-from benchmarks.serving.fuzzing.processes import descriptors, memory_mb
+from benchmarks.serving.fuzzing.processes import descriptors, is_running, memory_mb
 from bento.server import serving
 from bento.settings import Settings
-from catalog.errors import MalformedError
+from catalog.errors import MalformedError, NotReadyError
 from catalog.terminal import console
 from export.local_triton import LocalTriton
 
@@ -126,15 +129,21 @@ def fuzz(
 ) -> Tally:
     """Fuzz a service whose process tree begins at `pid`; `examples` are photos that it must search as before.
 
-    `upload_s` is its limit for an upload, `token` that of its admin routes, whose store should be a copy.
+    `upload_s` is its limit for an upload, `token` that of its admin routes, whose store should be a copy. Raises
+    NotReadyError when the service ends, or does not answer good requests.
     """
-    with httpx.Client(base_url=url, timeout=60) as client:
-        before = _searches(client, examples)
-        tally = Tally(pid, descriptors=descriptors(pid))
-        _send_all(client, tally, examples[0], requests=requests, seed=seed, upload_s=upload_s, token=token)
-        after = _searches(client, examples)
-        tally.differing = sum(not alike(*pair) for pair in zip(before, after, strict=True))
-        tally.left_open = _left_open(pid, tally.descriptors)
+    try:
+        with httpx.Client(base_url=url, timeout=60) as client:
+            before = _searches(client, examples)
+            tally = Tally(pid, descriptors=descriptors(pid))
+            _send_all(client, tally, examples[0], requests=requests, seed=seed, upload_s=upload_s, token=token)
+            after = _searches(client, examples)
+            tally.differing = sum(not alike(*pair) for pair in zip(before, after, strict=True))
+            tally.left_open = _left_open(pid, tally.descriptors)
+    except httpx.HTTPError as error:
+        raise NotReadyError(f"the service does not answer a good request: {error}") from error
+    except psutil.NoSuchProcess as error:
+        raise NotReadyError(f"a process of the service ended: {error}") from error
     return tally
 
 
@@ -191,22 +200,48 @@ def _send_all(
     url = str(client.base_url)
     described = Described(url, real_things(client, photo), admin_token=token)
     console.print(f"sending {requests:,} requests to {url}")
-    with ThreadPoolExecutor(4, thread_name_prefix="slow") as slow:
+    with ThreadPoolExecutor(4, thread_name_prefix="slow") as slow, _interrupt_noted() as interrupted:
+
+        def told(outcome: Outcome) -> None:
+            if not is_running(tally.pid):
+                console.print(f"{outcome.kind}: {outcome.problem}\n  again: {outcome.again}", markup=False)
+                raise NotReadyError(f"the service ended after {tally.requests:,} requests; the next was {outcome.kind}")
+            tally.add(outcome)
+            if interrupted.is_set():
+                raise KeyboardInterrupt
+
         for turn in itertools.count():
             most = min(ROUND, requests - tally.requests)
             if most <= 0:
                 break
             rng = random.Random(f"{seed} {turn}")
             trickling = [_wire(slow, url, kind, rng.getrandbits(32), upload_s) for kind in sorted(wire.SLOW)]
-            described.send(most * 2 // 5, start=rng.getrandbits(32), told=tally.add)
+            described.send(most * 2 // 5, start=rng.getrandbits(32), told=told)
             quick = sorted(wire.KINDS.keys() - wire.SLOW)
             for _ in range(max(1, most // 5)):
-                tally.add(wire.send_bytes(url, rng.choice(quick), rng.getrandbits(32), upload_s=upload_s))
+                told(wire.send_bytes(url, rng.choice(quick), rng.getrandbits(32), upload_s=upload_s))
             for _ in range(max(1, most * 2 // 5)):
-                tally.add(photos.send_form(client, rng.choice(sorted(photos.KINDS)), rng.getrandbits(32)))
+                told(photos.send_form(client, rng.choice(sorted(photos.KINDS)), rng.getrandbits(32)))
             for future in trickling:
-                tally.add(future.result())
+                told(future.result())
             console.print(f"{tally.requests:,} of {requests:,} requests, {len(tally.problems)} problems")
+
+
+@contextmanager
+def _interrupt_noted() -> Iterator[threading.Event]:
+    """Give what Ctrl-C sets; raised at once, it may fall into a finalizer, where Python drops it. The second raises."""
+    noted = threading.Event()
+
+    def note(_number: int, _frame: object) -> None:
+        if noted.is_set():
+            raise KeyboardInterrupt
+        noted.set()
+
+    before = signal.signal(signal.SIGINT, note)
+    try:
+        yield noted
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def _wire(threads: ThreadPoolExecutor, url: str, kind: str, seed: int, upload_s: float) -> Future[Outcome]:

@@ -9,20 +9,24 @@ import signal
 import threading
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import httpx
 import pytest
 
+from bento.breaker import FAILURES
 from export.local_triton import LocalTriton
 from export.onnx_runtime import OnnxRuntimeNetworks
 from export.words import WordModel
 from index_builder.build import build_gallery
 from index_builder.store import LocalStore
 from tests.bento.conftest import MAX_BYTES, Serve, Shop, post, refused, search, serve, wait_until, wait_until_ready
+from tests.bento.galleries import metric
 from tests.tiny_repository import make_tiny_repository
 
 TIMEOUT_S = 3.0
+CIRCUIT = "shopcam_circuit_open"
 
 
 @contextlib.contextmanager
@@ -131,14 +135,23 @@ def test_a_slow_url_is_504_and_holds_nobody_up(hasty: httpx.Client, photos: list
         assert TIMEOUT_S - 0.1 < time.monotonic() - begun < TIMEOUT_S + 3
 
 
-def test_a_frozen_triton_is_504(hasty: httpx.Client, triton: LocalTriton, photos: list[bytes]) -> None:
+def test_a_frozen_triton_is_504_then_503_at_once(hasty: httpx.Client, triton: LocalTriton, photos: list[bytes]) -> None:
+    assert metric(hasty, CIRCUIT) == 0
     os.kill(triton.pid, signal.SIGSTOP)
     try:
-        refused(post(hasty, photos[0]), 504, "deadline_exceeded")
+        with ThreadPoolExecutor(FAILURES) as clients:
+            for answer in clients.map(lambda photo: post(hasty, photo), photos[:FAILURES]):
+                refused(answer, 504, "deadline_exceeded")
+        assert metric(hasty, CIRCUIT) == 1
+        begun = time.monotonic()
+        assert_refused_with_a_time(post(hasty, photos[FAILURES]))
+        # Triton's deadline of 0.8 TIMEOUT_S is not waited for.
+        assert time.monotonic() - begun < 0.5 * TIMEOUT_S
         assert hasty.get("/livez").status_code == 200
     finally:
         os.kill(triton.pid, signal.SIGCONT)
-    wait_until(lambda: post(hasty, photos[0]).status_code == 200)
+    wait_until(lambda: metric(hasty, CIRCUIT) == 0)
+    assert search(hasty, photos[FAILURES])["hits"]
 
 
 def test_triton_is_lost_and_found(
@@ -149,9 +162,10 @@ def test_triton_is_lost_and_found(
     wait_until(lambda: triton.wait(0.1))
     wait_until(lambda: own.status() == 503)
     assert "model server" in refused(hasty.get("/readyz"), 503, "not_ready")
-    answer = post(hasty, photos[0])
-    refused(answer, 503, "not_ready")
-    assert int(answer.headers["retry-after"]) >= 1
+    for photo in photos[:FAILURES]:
+        assert_refused_with_a_time(post(hasty, photo))
+    assert metric(hasty, CIRCUIT) == 1
+    assert_refused_with_a_time(post(hasty, photos[FAILURES]))
     # What needs no network goes on.
     assert hasty.get("/livez").status_code == 200
     assert hasty.get("/gallery").status_code == 200
@@ -159,9 +173,15 @@ def test_triton_is_lost_and_found(
 
     port = int(triton.grpc_url.rpartition(":")[2])
     with LocalTriton(triton.repository, log_file=tmp_path / "triton.log", grpc_port=port):
-        wait_until(lambda: own.status() == 200)
+        wait_until(lambda: metric(hasty, CIRCUIT) == 0)
         again = search(hasty, photos[0])["hits"]
         assert [hit["product_id"] for hit in again] == [hit["product_id"] for hit in before["hits"]]
+        wait_until(lambda: own.status() == 200)
+
+
+def assert_refused_with_a_time(answer: httpx.Response) -> None:
+    refused(answer, 503, "not_ready")
+    assert int(answer.headers["retry-after"]) >= 1
 
 
 def test_a_service_waits_for_a_gallery_that_fits(

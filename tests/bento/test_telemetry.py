@@ -19,8 +19,8 @@ from index_builder.store import LocalStore
 from tests.bento.collector import Collector, attributes, collecting
 from tests.bento.conftest import Oracle, post, search, serve, wait_until, wait_until_ready
 from tests.bento.galleries import metric
-from tests.bento.triton_tap import TritonTap, tapped
 from tests.tiny_repository import LABELS
+from tests.triton_tap import TritonTap, tapped
 
 TRACE = "0af7651916cd43dd8448eb211c80319c"
 CLIENT_SPAN = "b7ad6b7169203331"

@@ -24,7 +24,7 @@ from tests.bento.conftest import (
     wait_until_ready,
 )
 from tests.bento.galleries import metric
-from tests.bento.triton_tap import TritonTap, tapped
+from tests.triton_tap import TritonTap, tapped
 
 PATIENCE_S = 90.0
 

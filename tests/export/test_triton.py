@@ -11,6 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
+import grpc
 import numpy as np
 import pytest
 from onnx import TensorProto, helper, numpy_helper
@@ -30,6 +31,7 @@ from export.networks import PhotoOutputs
 from export.onnx_runtime import OnnxRuntimeNetworks
 from export.triton_client import AsyncTritonNetworks, ModelServerError, TritonNetworks, remote_info
 from tests.tiny_repository import LABELS, TinyNetworks, make_tiny_repository, random_pictures
+from tests.triton_tap import tapped
 
 NAMES = ("embedding", "probabilities", "pooled")
 COSINE = 0.9999
@@ -251,3 +253,38 @@ def test_a_stopped_server_is_504(tiny_triton: LocalTriton, networks: TritonNetwo
     assert networks.infer(random_pictures(1)).embedding.shape == (1, 16)
     with pytest.raises(DeadlineError):
         networks.infer(random_pictures(1), timeout_s=0)
+
+
+@pytest.mark.parametrize(
+    ("refusals", "calls", "error"),
+    [
+        (["UNAVAILABLE"], 2, None),
+        (["UNAVAILABLE", "UNAVAILABLE"], 2, "cannot be reached or is not ready: refused by the test"),
+        (["UNAVAILABLE", "INTERNAL"], 2, "INTERNAL"),
+        (["INVALID_ARGUMENT"], 1, "INVALID_ARGUMENT"),
+        (["RESOURCE_EXHAUSTED"], 1, "RESOURCE_EXHAUSTED"),
+        (["INTERNAL"], 1, "INTERNAL"),
+        (["DEADLINE_EXCEEDED"], 1, "did not answer within 20 s"),
+    ],
+)
+def test_only_what_triton_could_not_take_is_asked_once_more(
+    tiny_triton: LocalTriton, info: RepositoryInfo, refusals: list[str], calls: int, error: str | None
+):
+    images = random_pictures(2)
+
+    async def ask(url: str) -> PhotoOutputs:
+        networks = AsyncTritonNetworks(url, info=info, timeout_s=20)
+        try:
+            return await networks.infer(images)
+        finally:
+            await networks.close()
+
+    with tapped(tiny_triton.grpc_url) as tap:
+        tap.refusals = [grpc.StatusCode[name] for name in refusals]
+        if error is None:
+            assert_same(asyncio.run(ask(tap.url)), TinyNetworks().outputs(images))
+        else:
+            with pytest.raises((ModelServerError, DeadlineError), match=error):
+                asyncio.run(ask(tap.url))
+        assert [method for method, _ in tap.calls] == ["ModelInfer"] * calls
+        assert tap.refusals == []

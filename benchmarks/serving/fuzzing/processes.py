@@ -17,6 +17,14 @@ def descriptors(pid: int) -> int:
     return sum(process.num_fds() for process in _tree(pid))
 
 
+def is_running(pid: int) -> bool:
+    """Whether a process has not ended, waited for or not."""
+    try:
+        return bool(psutil.Process(pid).status() != psutil.STATUS_ZOMBIE)
+    except psutil.NoSuchProcess:
+        return False
+
+
 def _tree(pid: int) -> list[psutil.Process]:
     root = psutil.Process(pid)
     return [root, *root.children(recursive=True)]

@@ -143,7 +143,11 @@ def send_bytes(url: str, kind: str, seed: int, *, upload_s: float) -> Outcome:
     made = KINDS[kind](random.Random(seed))
     again = f"python -m benchmarks.serving fuzz --again {kind}:{seed} --url {url}"
     parts = urlsplit(url)
-    with socket.create_connection((parts.hostname, parts.port), timeout=LIMIT_S) as connection:
+    try:
+        connection = socket.create_connection((parts.hostname, parts.port), timeout=LIMIT_S)
+    except OSError as error:
+        return Outcome(kind, CLOSED, f"no connection: {error!r}", again)
+    with connection:
         if made.reset:
             connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET)
         try:

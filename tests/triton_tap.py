@@ -1,4 +1,4 @@
-"""A gRPC server between the service and Triton, which hands every call on as it is and keeps the metadata of it."""
+"""A gRPC server before Triton, which keeps the metadata of every call, and hands it on as it is or refuses it."""
 
 from __future__ import annotations
 
@@ -15,11 +15,15 @@ from export.triton_client import CHANNEL_OPTIONS
 
 @dataclass
 class TritonTap(grpc.GenericRpcHandler):
-    """`url` stands for Triton; `calls` are the method and the metadata of each call so far."""
+    """`url` stands for Triton; `calls` are the method and the metadata of each call so far.
+
+    `refusals` are the statuses of the next calls, which Triton then never sees.
+    """
 
     channel: grpc.Channel
     url: str = ""
     calls: list[tuple[str, dict[str, str]]] = field(default_factory=list)
+    refusals: list[grpc.StatusCode] = field(default_factory=list)
 
     def service(self, details: Any) -> Any:
         """Take any call; messages stay bytes."""
@@ -27,6 +31,8 @@ class TritonTap(grpc.GenericRpcHandler):
         self.calls.append((details.method.rsplit("/", 1)[-1], dict(details.invocation_metadata)))
 
         def hand_on(request: bytes, context: grpc.ServicerContext) -> bytes:
+            if self.refusals:
+                context.abort(self.refusals.pop(0), "refused by the test")
             try:
                 answer: bytes = ask(request, timeout=context.time_remaining())
             except grpc.RpcError as error:
