@@ -112,8 +112,7 @@ class GalleryOwner:
                     self._answer([waiting])
             return
         for number, waiting in enumerate(group):
-            one = slice(number, number + 1)
-            _settle(waiting, hits=Hits(hits.rows[one], hits.scores[one], hits.image_scores[one], hits.text_scores[one]))
+            _settle(waiting, hits=hits.of(number))
 
     def _search(self, queries: list[Query]) -> Hits:
         image = np.stack([query.image for query in queries])

@@ -49,6 +49,7 @@ from catalog.pictures import load_input, parse_box
 from catalog.rows import Box
 from catalog.sources import fetch
 from index_builder.filters import Filters
+from index_builder.gallery import Hits
 from index_builder.manifest import LabelMode
 from index_builder.views import mean_of_views, mean_probabilities, views_of
 
@@ -69,7 +70,7 @@ class SearchPipeline:
         self._memory = QueryMemory(keep_s=settings.query_memory_s)
         most, keep_s = settings.cache_entries, settings.query_memory_s
         self._seen: SharedWork[Remembered] = SharedWork("vectors", most=most, keep_s=keep_s)
-        self._found: SharedWork[list[Hit]] = SharedWork("hits", most=most, keep_s=keep_s)
+        self._found: SharedWork[Hits] = SharedWork("hits", most=most, keep_s=keep_s)
         self._secret = secrets.token_bytes(32)  # so that what is kept does not tell which photo it was
         self._decoders = ThreadPoolExecutor(settings.decoders, thread_name_prefix="decode")
         # Apart from the decoders, so that a slow web server of others does not hold up uploaded photos.
@@ -235,17 +236,18 @@ class SearchPipeline:
         return Remembered(serving.space, image, probabilities, box, photo=key)
 
     async def _hits(self, serving: Serving, asked: Remembered, query: Query) -> list[Hit]:
-        async def search() -> list[Hit]:
+        async def search() -> Hits:
             with serving.lease():
-                found = await serving.owner.search(query)
-                return hits_of(serving, found, leave_out=asked.product_id)
+                return await serving.owner.search(query)
 
         if asked.photo is None:
-            return await search()
-        text = None if query.text is None else query.text.tobytes()
-        return await self._found.get(
-            (asked.photo, text, query.batch, serving.version, serving.gallery.sequence), search
-        )
+            found = await search()
+        else:
+            text = None if query.text is None else query.text.tobytes()
+            key = (asked.photo, text, query.batch, serving.version, serving.gallery.sequence)
+            found = await self._found.get(key, search)
+        # Rows and scores are kept, a kilobyte; what the rows show would be fifty.
+        return hits_of(serving, found, leave_out=asked.product_id)
 
     async def _digest(self, data: bytes) -> bytes:
         digest = partial(hashlib.blake2b, data, key=self._secret, digest_size=16)

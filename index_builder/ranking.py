@@ -33,6 +33,16 @@ class Hits:
     image_scores: NDArray[np.float32]
     text_scores: NDArray[np.float32]
 
+    def of(self, query: int) -> Hits:
+        """Return the hits of one of the queries, [1, K], as copies: to keep them is not to keep the others'."""
+        one = slice(query, query + 1)
+        return Hits(
+            self.rows[one].copy(),
+            self.scores[one].copy(),
+            self.image_scores[one].copy(),
+            self.text_scores[one].copy(),
+        )
+
 
 @dataclass(frozen=True)
 class Parts:

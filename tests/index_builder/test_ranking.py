@@ -8,7 +8,7 @@ import pytest
 from index_builder import ranking
 from index_builder.faiss_index import inner_products
 from index_builder.fusion import unit
-from index_builder.ranking import Parts, rank, rank_all
+from index_builder.ranking import Hits, Parts, rank, rank_all
 
 ROWS, IMAGE_DIM, TEXT_DIM, QUERIES = 300, 24, 8, 11
 
@@ -79,3 +79,12 @@ def test_inner_products_of_a_slice_or_a_mapped_file(parts, tmp_path):
     assert whole[0, 1] == one[0, 0]
     sliced = inner_products(parts.vectors[:, ::2], rows, query[:, ::2])
     np.testing.assert_allclose(sliced[0], parts.vectors[rows[0], ::2].astype(float) @ query[0, ::2], atol=1e-5)
+
+
+def test_the_hits_of_one_query_keep_no_others_alive():
+    hits = Hits(*(np.arange(12, dtype=kind).reshape(3, 4) for kind in (np.int64, np.float32, np.float32, np.float32)))
+    one = hits.of(1)
+    for name in ("rows", "scores", "image_scores", "text_scores"):
+        got, whole = getattr(one, name), getattr(hits, name)
+        assert (got.tolist(), got.dtype) == ([[4, 5, 6, 7]], whole.dtype)
+        assert not np.shares_memory(got, whole)
