@@ -91,6 +91,7 @@ bench: .venv/.dev .venv-triton/.ready ## the tables under benchmarks/results/ (h
 	@$(PY) -m benchmarks.serving peers
 	@$(PY) -m benchmarks.serving fuzz
 	@$(PY) -m benchmarks.coldstart
+	@$(PY) -m benchmarks.cloud
 	@for verb in embed memory build search open swap faults; do $(PY) -m benchmarks.galleries $$verb || exit; done
 
 loadtest: .venv/.dev ## Locust against a running service (make serve)

@@ -10,6 +10,7 @@ from infra import verbs
 from infra.pieces import PARTS
 from infra.rollout_verbs import add_rollouts
 from infra.settings import PROFILES
+from infra.simulator.verb import add_simulate, simulate
 
 
 def main(arguments: list[str]) -> int:
@@ -28,7 +29,7 @@ def _parser() -> argparse.ArgumentParser:
     shared.add_argument("--settings", type=Path, default=PROFILES, help="settings file (default: infra/profiles.toml)")
     added = parser.add_subparsers(required=True, metavar="VERB")
     made = {}
-    for run in (verbs.plan, verbs.up, verbs.status, verbs.logs, verbs.down):
+    for run in (verbs.plan, verbs.up, verbs.status, verbs.logs, simulate, verbs.down):
         text = str(run.__doc__).splitlines()[0]
         made[run.__name__] = added.add_parser(run.__name__, parents=[shared], help=text, description=text)
         made[run.__name__].set_defaults(run=run)
@@ -39,6 +40,7 @@ def _parser() -> argparse.ArgumentParser:
     made["logs"].add_argument("--follow", action="store_true", help="go on until Ctrl-C")
     made["logs"].add_argument("--filter", default="", help="a filter pattern of CloudWatch Logs")
     made["logs"].add_argument("--part", choices=PARTS, help="only of this stack")
+    add_simulate(made["simulate"])
     made["down"].add_argument("--yes", action="store_true", help="do not ask")
     text = "serve another release or gallery, watched, with the way back"
     add_rollouts(added.add_parser("rollout", help=text, description=text), shared)

@@ -62,7 +62,7 @@ class ServingSettings(Settings):
     min_replicas: Annotated[int, Field(ge=0)] = 0
     max_replicas: Annotated[int, Field(ge=1, le=100)]
     average_replicas: Annotated[float, Field(ge=0)]
-    concurrency_per_replica: Annotated[int, Field(ge=1, le=1000)] = 8
+    concurrency_per_replica: Annotated[int, Field(ge=1, le=1000)] = 4
     scale_in_cooldown_s: Seconds = 300
     start_s: Annotated[int, Field(ge=60, le=3600, description="longest start of a replica")] = 900
     latency_limit_ms: Annotated[int, Field(ge=1, description="p95 above this rolls a rollout back")] = 1000
@@ -104,7 +104,7 @@ class AsyncServing(ServingSettings):
 
     kind: Literal["async"]
     min_replicas: Literal[0] = 0
-    backlog_per_replica: Annotated[int, Field(ge=1)] = 100
+    backlog_per_replica: Annotated[int, Field(ge=1)] = 10_000
 
 
 class ServiceServing(ServingSettings):
@@ -112,7 +112,7 @@ class ServiceServing(ServingSettings):
 
     kind: Literal["service"]
     min_replicas: Annotated[int, Field(ge=1)] = 1
-    requests_per_replica: Annotated[int, Field(ge=1, description="a minute")] = 600
+    requests_per_replica: Annotated[int, Field(ge=1, description="a minute")] = 4_000
     task_memory_mb: Annotated[int, Field(ge=512)] = 12288
     certificate_arn: Annotated[str, Field(pattern=r"^arn:[a-z-]+:acm:")]
 

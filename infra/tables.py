@@ -25,7 +25,7 @@ def show(what: RenderableType, *, markup: bool = True) -> None:
 
 def print_plan(plans: Sequence[PiecePlan], *, title: str) -> None:
     """A table of all changes, those that replace something in red."""
-    table = _table(title, "part", "action", "resource", "type", "replaces")
+    table = new_table(title, "part", "action", "resource", "type", "replaces")
     for piece in plans:
         for change in piece.plan.changes:
             replaces = "" if change.replacement == "False" else change.replacement.lower()
@@ -50,7 +50,7 @@ def count(plans: Iterable[PiecePlan]) -> str:
 
 def print_costs(costs: list[Cost], prices: Prices) -> None:
     """US dollars a month at three loads, and as of when the prices are."""
-    table = _table(f"US dollars a month in {prices.region}", "what", "how")
+    table = new_table(f"US dollars a month in {prices.region}", "what", "how")
     for name in ("least", "expected", "most"):
         table.add_column(name, justify="right")
     for cost in [*costs, total(costs)]:
@@ -65,7 +65,7 @@ def print_costs(costs: list[Cost], prices: Prices) -> None:
 
 def print_status(statuses: Sequence[PieceStatus], *, title: str) -> None:
     """Every resource with its state, then the outputs."""
-    table = _table(title, "part", "resource", "type", "name", "state")
+    table = new_table(title, "part", "resource", "type", "name", "state")
     for piece in statuses:
         if piece.standing is None:
             table.add_row(piece.part, "", "", "", "not made", style="dim")
@@ -86,7 +86,7 @@ def print_rows(rows: Sequence[tuple[str, str]]) -> None:
 
 def print_drift(drifts: Sequence[tuple[str, Drift]]) -> None:
     """What somebody changed by hand."""
-    table = _table("changed by hand", "stack", "resource", "property", "template", "now")
+    table = new_table("changed by hand", "stack", "resource", "property", "template", "now")
     for stack, drift in drifts:
         table.add_row(stack, drift.logical_id, drift.path, drift.expected, drift.actual, style="yellow")
     show(table if drifts else "nothing was changed by hand")
@@ -94,7 +94,7 @@ def print_drift(drifts: Sequence[tuple[str, Drift]]) -> None:
 
 def print_report(report: Report) -> None:
     """How a rollout ended and why."""
-    table = _table("rollout", "after s", "what happened")
+    table = new_table("rollout", "after s", "what happened")
     for stage in report.stages:
         table.add_row(f"{stage.at_s:.0f}", stage.what)
     if report.stages:
@@ -109,6 +109,7 @@ def print_report(report: Report) -> None:
             show("[green]live[/green]")
 
 
-def _table(title: str, *columns: str) -> Table:
+def new_table(title: str, *columns: str) -> Table:
+    """An empty table with columns that fold."""
     headers = [Column(name, overflow="fold") for name in columns]
     return Table(*headers, title=title, title_justify="left", box=box.SIMPLE, padding=(0, 1), pad_edge=False)

@@ -41,9 +41,9 @@ class Template:
 
 
 @cache
-def read_template(name: str) -> Template:
-    """The template `infra/templates/NAME.yaml`."""
-    body = (FOLDER / f"{name}.yaml").read_text(encoding="utf-8")
+def read_template(name: str, *, folder: Path = FOLDER) -> Template:
+    """The template `infra/templates/NAME.yaml`, or of another folder."""
+    body = (folder / f"{name}.yaml").read_text(encoding="utf-8")
     return Template(name=name, body=body, content=yaml.load(body, Loader=_Loader))  # noqa: S506  # a SafeLoader
 
 

@@ -55,11 +55,12 @@ def _scaling() -> None:
 
 
 def _faults() -> None:
-    from benchmarks.galleries.faults import NAME, fault_rows
+    from benchmarks.galleries.faults import FAULTS, NAME
+    from benchmarks.proofs import proof_rows
 
     publish(
         NAME,
-        fault_rows(),
+        proof_rows(FAULTS),
         title="Faults that galleries survive: failed cases of the tests that cause each",
         command="python -m benchmarks.galleries faults",
     )

@@ -43,8 +43,8 @@ def lines(profile: Profile, prices: Prices) -> dict[str, tuple[float, float, flo
 def test_a_profile_that_scales_to_zero(prices: Prices) -> None:
     found = lines(load_profile("dev"), prices)
 
-    assert found["replicas"] == (0, 0.2 * 730 * HOUR, 2 * 730 * HOUR)
-    assert found["logs"] == (0, 0.2 * 2, 2 * 2)
+    assert found["replicas"] == (0, 0.15 * 730 * HOUR, 2 * 730 * HOUR)
+    assert found["logs"] == (0, 0.15 * 2, 2 * 2)
     assert found["store"] == (20, 20, 20)
     assert found["images"] == (12, 2 * 12, 5 * 12)
     assert found["alarms"] == (3, 3, 3)  # errors, latency and the one that wakes, which is a fast one

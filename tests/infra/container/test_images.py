@@ -17,6 +17,7 @@ from tests.bento.conftest import ROOT
 from tests.infra.container.images import FOLDER, Image
 
 NAMES = ("Dockerfile", "Dockerfile.cpu")
+BUILDER = "Dockerfile.builder"
 ROOMS = ("bento", "catalog", "export", "index_builder", "infra", "training", "loadtests", "benchmarks")
 NEEDED = "import sys, json, bento.service, export.local_triton.__main__, infra.container.__main__ as _; "
 LISTING = "print(json.dumps({n: getattr(m, '__file__', None) for n, m in sys.modules.items()}))"
@@ -27,7 +28,7 @@ def image(request: pytest.FixtureRequest) -> Image:
     return Image.of(request.param)
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", [*NAMES, BUILDER])
 def test_hadolint_finds_nothing(name: str) -> None:
     program = Path(sys.executable).with_name("hadolint")
     done = subprocess.run([program, FOLDER / name], capture_output=True, text=True, check=False, timeout=60)
@@ -66,6 +67,26 @@ def test_what_is_copied_is_all_that_runs(image: Image, tmp_path: Path) -> None:
     assert {"bento.service", "infra.container.supervisor"} <= set(files)
     assert [name for name, file in files.items() if not Path(file).is_relative_to(tmp_path)] == []
     assert "torch" not in json.loads(done.stdout)
+
+
+def test_a_build_runs_on_what_the_image_of_the_builder_copies(tmp_path: Path) -> None:
+    image = Image.of(BUILDER)
+    image.lay_out(tmp_path)
+    listing = "import sys, json, infra.build_job, index_builder.__main__; " + LISTING
+    done = subprocess.run(
+        [sys.executable, "-c", listing],
+        cwd=tmp_path, env={"PATH": os.environ["PATH"], "PYTHONPATH": str(tmp_path)},
+        capture_output=True, text=True, timeout=120, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    files = {name: file for name, file in json.loads(done.stdout).items() if name.split(".")[0] in ROOMS and file}
+    assert {"infra.build_job", "index_builder.build_verb"} <= set(files)
+    assert [name for name, file in files.items() if not Path(file).is_relative_to(tmp_path)] == []
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    extras = project["optional-dependencies"]
+    assert requirements(ROOT / "pyproject.toml", "gpu", "build") == (
+        project["dependencies"] + extras["gpu"] + extras["build"]
+    )
 
 
 @pytest.mark.parametrize("extra", ["cpu", "gpu"])
