@@ -11,15 +11,16 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from benchmarks.cloud import choices
-from benchmarks.cloud.days import cold_start_row, days_of, prod_rows, scenarios, to_zero_rows
+from benchmarks.cloud.days import LARGE, cold_start_row, days_of, large_rows, prod_rows, scenarios, to_zero_rows
 from benchmarks.cloud.life import LIFE
 from benchmarks.cloud.page import refill
 from benchmarks.proofs import proof_rows
 from benchmarks.results import RESULTS, Row, merge
 from catalog.terminal import console, run_main
 from infra.prices import Prices
+from infra.settings import load_profile
 from infra.simulator.assumptions import Assumptions, read_assumptions
-from infra.simulator.scenario import Scenario
+from infra.simulator.scenario import Scenario, scenario_of
 from infra.simulator.verb import write
 
 PAGE = Path(__file__).parents[2] / "docs" / "cost.md"
@@ -38,8 +39,10 @@ def main(argv: list[str]) -> None:
 
 
 def _days() -> None:
-    found = scenarios(read_assumptions())
-    rows = [*prod_rows(days_of(found["prod"]))]
+    assumptions = read_assumptions()
+    found = scenarios(assumptions)
+    large = scenario_of(load_profile("prod"), assumptions, searches_per_day=LARGE)
+    rows = [*prod_rows(days_of(found["prod"])), *large_rows(days_of(large))]
     for name in ("dev", "async"):
         rows += to_zero_rows(name, days_of(found[name]))
     _publish([*rows, cold_start_row()])

@@ -8,7 +8,7 @@ import pytest
 
 from benchmarks.cloud.__main__ import PAGE
 from benchmarks.cloud.choices import Table
-from benchmarks.cloud.days import Days, cold_start_row, prod_rows, to_zero_rows
+from benchmarks.cloud.days import Days, cold_start_row, large_rows, prod_rows, to_zero_rows
 from benchmarks.cloud.page import PLACE, fill
 from catalog.errors import MalformedError
 from infra.settings import load_profile
@@ -41,6 +41,12 @@ def test_targets_are_met_on_the_worst_day() -> None:
     bad = {row.name: row for row in prod_rows(days("prod", fleet=2, refused_diurnal=1, p95_ms=301, replica_hours=30))}
     assert [row.ok for row in bad.values() if row.target] == [False, False, False]
     assert bad["prod: refused in the spike"].value == 15 / 1000
+
+
+def test_a_larger_shop_has_the_same_targets() -> None:
+    rows = list(large_rows(days("prod", fleet=2, refused_diurnal=1)))
+    assert [(row.value, row.ok) for row in rows] == [(24 / 48, True), (90, True), (1, False)]
+    assert rows[0].name == "prod, 0 million searches: replica-hours over a fleet for the peak"
 
 
 def test_what_scales_to_zero_counts_its_failures_and_waits() -> None:
