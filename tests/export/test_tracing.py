@@ -9,10 +9,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from opentelemetry import trace
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
-from opentelemetry.trace import SpanKind, StatusCode
+from opentelemetry.trace import NonRecordingSpan, SpanContext, SpanKind, StatusCode, use_span
 
 from catalog.errors import OutOfRangeError
 from export import tracing
@@ -26,6 +27,7 @@ def spans(monkeypatch: pytest.MonkeyPatch) -> Iterator[InMemorySpanExporter]:
     exporter, provider = InMemorySpanExporter(), TracerProvider(shutdown_on_exit=False)
     provider.add_span_processor(SimpleSpanProcessor(exporter))
     monkeypatch.setattr(tracing, "_tracer", provider.get_tracer("test"))
+    monkeypatch.setattr(tracing, "is_recorded", lambda: True)  # as it says where a provider is set
     yield exporter
     provider.shutdown()
 
@@ -45,6 +47,14 @@ async def ask(networks: AsyncTritonNetworks) -> None:
         await networks.infer(np.zeros((1, size_px, size_px, 3), np.uint8))
     finally:
         await networks.close()
+
+
+def test_without_a_provider_a_span_is_what_stands_around_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(trace, "get_tracer_provider", trace.ProxyTracerProvider)  # whatever another test has set
+    assert not tracing.is_recorded()
+    theirs = NonRecordingSpan(SpanContext(trace_id=1, span_id=2, is_remote=True))
+    with use_span(theirs), tracing.span("fuse") as current:
+        assert current is theirs
 
 
 def test_an_error_leaves_its_class_and_not_its_words(spans: InMemorySpanExporter) -> None:

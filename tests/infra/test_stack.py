@@ -254,7 +254,7 @@ def test_unknown_profile_and_wrong_settings(tmp_path: Path) -> None:
     with pytest.raises(
         MalformedError, match="average_replicas is 9, expected between min_replicas 2 and max_replicas 8"
     ):
-        load_profile("prod", path=with_change("average_replicas = 3.5", "average_replicas = 9"))
+        load_profile("prod", path=with_change("average_replicas = 2.3", "average_replicas = 9"))
     with pytest.raises(MalformedError, match="serving needs alerts, which its alarms write to"):
         load_profile("dev", path=with_change("[dev.alerts]\nmonthly_budget_usd = 100", ""))
     with pytest.raises(NotFoundError, match="does not exist"):
