@@ -24,7 +24,7 @@ from rich.table import Table
 RESULTS = Path(__file__).parent / "results"
 LOG_WIDTH = 140
 
-_OPTIONAL = ("note", "published", "settings")
+_OPTIONAL = ("note", "published", "settings", "measured")
 _COMPARISONS: dict[str, Callable[[float, float], bool]] = {">=": operator.ge, "<=": operator.le, ">": operator.gt}
 
 
@@ -49,7 +49,10 @@ class Target:
 
 @dataclass(frozen=True)
 class Row:
-    """One figure. `published` is the paper's own, as text; `note` is for people; `settings` identifies what made it."""
+    """One figure. `published` is the paper's own, as text; `note` is for people; `settings` identifies what made it.
+
+    `measured` is date and machine where they are not the table's.
+    """
 
     name: str
     value: float
@@ -58,6 +61,7 @@ class Row:
     note: str = ""
     published: str = ""
     settings: str = ""
+    measured: str = ""
 
     @property
     def ok(self) -> bool | None:
@@ -121,7 +125,7 @@ def publish(
 def merge(
     name: str, rows: Sequence[Row], *, title: str, command: str, folder: Path = RESULTS, quiet: bool = False
 ) -> Path:
-    """Publish rows measured now; those of other names that the file has stay, in their order."""
+    """Publish rows measured now; those of other names stay, in their order, with their date and machine."""
     known = {row.name: row for row in _earlier(folder / f"{name}.json")}
     merged = {**known, **{row.name: row for row in rows}}
     return publish(name, list(merged.values()), title=title, command=command, folder=folder, quiet=quiet)
@@ -130,15 +134,17 @@ def merge(
 def _earlier(path: Path) -> list[Row]:
     if not path.exists():
         return []
+    document = json.loads(path.read_text())
+    then = f"{document['date']}, {document['machine']}"
     return [
         Row(
             row["name"],
             float("nan") if row["value"] is None else row["value"],
             row["unit"],
             None if row["target"] is None else _target(row["target"]),
-            **{key: row[key] for key in _OPTIONAL if key in row},
+            **{"measured": then, **{key: row[key] for key in _OPTIONAL if key in row}},
         )
-        for row in json.loads(path.read_text())["rows"]
+        for row in document["rows"]
     ]
 
 
@@ -160,7 +166,7 @@ def _cells(row: Row, columns: Sequence[str]) -> list[str]:
         "published": row.published,
         "target": str(row.target or ""),
         "reached": {None: "", True: "yes", False: "MISSED"}[row.ok],
-        "note": row.note,
+        "note": "; ".join(filter(None, [row.note, row.measured and f"measured {row.measured}"])),
     }
     return [cells[column] for column in columns]
 

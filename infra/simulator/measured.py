@@ -81,5 +81,5 @@ def measured(table: str, name: str, *, folder: Path = RESULTS) -> Figure:
         raise NotFoundError(f"{path} is not there; `make bench` measures it") from error
     for row in document["rows"]:
         if row["name"].startswith(name) and row["value"] is not None:
-            return Figure(row["name"], float(row["value"]), row["unit"], document["date"])
+            return Figure(row["name"], float(row["value"]), row["unit"], row.get("measured", document["date"]))
     raise NotFoundError(f"{path} has no row {name!r}; `{document['command']}` measures it")

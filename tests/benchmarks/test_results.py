@@ -73,3 +73,18 @@ def test_without_published_figures_there_is_no_such_column(tmp_path, capsys):
     publish("demo", [Row("one", 1.0)], title="Demo", command="-", folder=tmp_path, quiet=True)
     assert "published" not in (tmp_path / "demo.md").read_text()
     assert capsys.readouterr().out == ""
+
+
+def test_a_row_that_stays_says_when_it_was_measured(tmp_path):
+    def published():
+        return json.loads((tmp_path / "demo.json").read_text())
+
+    merge("demo", [Row("a", 1.0, note="slow")], title="Demo", command="-", folder=tmp_path)
+    path = tmp_path / "demo.json"
+    path.write_text(json.dumps({**published(), "date": "2020-01-02 03:04 UTC", "machine": "another"}))
+    for value in (2.0, 3.0):  # what stays twice is still of the first day
+        merge("demo", [Row("b", value)], title="Demo", command="-", folder=tmp_path)
+    rows = published()["rows"]
+    assert rows[0]["measured"] == "2020-01-02 03:04 UTC, another"
+    assert "measured" not in rows[1]
+    assert "slow; measured 2020-01-02 03:04 UTC, another |" in (tmp_path / "demo.md").read_text()
