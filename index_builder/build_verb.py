@@ -27,7 +27,7 @@ from index_builder.report import write_report
 from index_builder.store import LocalStore, Store, open_store
 from index_builder.store_verbs import Verbs, add_gate, gate_of, out, print_forced, print_manifest, verb
 
-TRITON_RUNNERS = 4  # requests on their way, so that the server never waits
+TRITON_RUNNERS = 16  # requests on their way: the server joins them to its own batches and never waits
 TRITON_TIMEOUT_S = 120.0
 REPORTS = "reports"
 

@@ -17,7 +17,7 @@ from index_builder.pictures import Embedded, Job, Loaded, Outcome, Task, Unchang
 
 DECODERS = 4
 FETCHERS = 16  # they wait most of the time
-READ_AHEAD = 4 * BATCH
+READ_AHEAD = 128  # pictures
 MAX_RUNNERS = 8  # batches in memory at a time
 
 _Load = Future[Loaded | Unchanged | Unusable]

@@ -17,7 +17,7 @@ from catalog.errors import OutOfRangeError, ShopcamError
 from catalog.pictures import PictureLimits
 from export.onnx_runtime import OnnxRuntimeNetworks
 from index_builder.engines import BATCH
-from index_builder.local_engine import LocalEngine
+from index_builder.local_engine import READ_AHEAD, LocalEngine
 from index_builder.manifest import ImageVector
 from index_builder.pictures import Embedded, Job, Task, Unchanged, Unusable, load, vision_of
 from index_builder.store import LocalStore
@@ -91,7 +91,7 @@ def test_jobs_are_not_taken_far_ahead(pictures, networks):
 
     outcomes = LocalEngine(networks).run(jobs(), task_for(networks, pictures))
     next(outcomes)
-    assert taken <= 10 * BATCH
+    assert taken <= READ_AHEAD + 3 * BATCH
     outcomes.close()
 
 
