@@ -98,6 +98,7 @@ def test_a_damaged_batch_stops_nobody(
     """What came before it stays, a reason is told, and a gallery that merged it goes on."""
     client = clients[0]
     journal = Path(LocalStore(two.store.path).journal().uri)
+    journal.mkdir(exist_ok=True)  # the first change would make it
     last = sequence(client)
     (journal / f"{last + 1:012d}.batch").write_bytes(b"half a batch")
     wait_until(lambda: client.get("/gallery").json()["changes"]["reason"] is not None)
