@@ -17,7 +17,7 @@ from bento.errors import RefusedError
 from bento.serving import Serving
 from bento.settings import Settings
 from bento.share import pairs_for
-from bento.threads import begin_task
+from bento.threads import begin_task, empty_frames
 from catalog.errors import ShopcamError
 from index_builder.manifest import LivePointer
 
@@ -164,9 +164,11 @@ class Follower:
             self._nudge.set()  # to what is wanted now
         except ShopcamError as error:
             self._fails(version, str(error))
+            empty_frames(error)
         except Exception as error:
             logger.exception("gallery %s was not opened", version)
             self._fails(version, f"gallery {version} was not opened: {error or type(error).__name__}")
+            empty_frames(error)
         else:
             self.failures.pop(version, None)
             return True

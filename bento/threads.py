@@ -10,6 +10,7 @@ import contextlib
 import os
 import sys
 import threading
+import traceback
 from collections.abc import Callable, Coroutine
 from contextvars import Context
 from typing import Any, TypeVar
@@ -35,6 +36,17 @@ async def in_thread(work: Callable[[], T], *, name: str, nice: int = 0) -> T:
 def begin_task(work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
     """Begin a task that outlives the request that happens to begin it: its lines and spans are its own."""
     return asyncio.get_running_loop().create_task(work, context=Context())
+
+
+def empty_frames(error: BaseException) -> None:
+    """Drop what the functions that an error came through still hold; for errors that were dealt with.
+
+    A ring of an error and one of its frames would keep a gallery mapped until the interpreter looks for rings.
+    """
+    one: BaseException | None = error
+    while one is not None:
+        traceback.clear_frames(one.__traceback__)
+        one = one.__cause__ or one.__context__
 
 
 def _run(work: Callable[[], Any], loop: asyncio.AbstractEventLoop, answer: asyncio.Future[Any], nice: int) -> None:

@@ -234,7 +234,7 @@ def test_a_build_stopped_halfway_leaves_nothing(shop, networks, words, store, er
     breaking = Breaking(networks, error)
     with pytest.raises(type(error)):
         build_gallery(catalog, breaking, words, store=store, version="new", work=store.path.parent / "work")
-    assert breaking.calls == 2
+    assert breaking.calls in {2, 3}  # the next one may be on its way
     assert_only_old(store)
 
 

@@ -97,8 +97,8 @@ def test_a_failing_canary_is_the_failure_of_the_part_that_has_it(tmp_path: Path)
 
 def test_nobody_is_blamed_for_a_canary_that_nobody_answers(tmp_path: Path) -> None:
     second = part(tmp_path, "second", needs=["first"])
-    first = part(tmp_path, "first", canary_url=second["up_url"], canary_limit_s=0.5)
-    with supervised(tmp_path, first, second, first_s=2.0, longest_s=2.0) as run:
+    first = part(tmp_path, "first", canary_url=second["up_url"], canary_limit_s=2.0)
+    with supervised(tmp_path, first, second, first_s=8.0, longest_s=8.0) as run:
         run.wait_for("ready after")
         os.kill(run.begins("second")[0].pid, signal.SIGKILL)
         run.wait_for("second is up", times=2)  # four times the limit later
