@@ -11,7 +11,7 @@ from typing import Protocol
 
 from index_builder.pictures import Job, Outcome, Task
 
-BATCH = 8  # pictures a call; 32 of 224 px fall out of a core's cache, and a last one would keep the other cores waiting
+BATCH = 8  # pictures a call; 32 were no quicker on a CPU, and a last one kept the other cores waiting
 
 
 class EngineKind(StrEnum):
