@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import os
 import time
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 
 from catalog.errors import OutOfRangeError
+from catalog.machine import usable_cores
 from export.contract import read_repository
 from export.networks import PhotoNetworks
 from export.onnx_runtime import OnnxRuntimeNetworks
@@ -109,7 +109,7 @@ def _runners(options: argparse.Namespace) -> tuple[int, int]:
     """Batches at a time and the cores of each."""
     if options.threads is not None and options.threads < 1:
         raise OutOfRangeError(f"threads is {options.threads}, at least 1 is needed")
-    return runners_for(len(os.sched_getaffinity(0)) if options.threads is None else options.threads)
+    return runners_for(usable_cores() if options.threads is None else options.threads)
 
 
 def _report(options: argparse.Namespace, store: Store, built: Built) -> None:

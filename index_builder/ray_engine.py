@@ -16,6 +16,7 @@ import numpy as np
 import pyarrow as pa
 
 from catalog.errors import OutOfRangeError, ShopcamError
+from catalog.machine import usable_cores
 from catalog.rows import Box
 from export.networks import PhotoNetworks
 from index_builder.engines import BATCH
@@ -174,7 +175,7 @@ def _start(ray: Any, address: str | None) -> None:
         os.environ.setdefault("RAY_worker_niceness", "0")  # its own 15 starves workers beside anything else
     options: dict[str, Any] = {"log_to_driver": False, "logging_level": "ERROR"}
     if address is None:
-        cores = max(2, len(os.sched_getaffinity(0)))  # one to read, one to embed
+        cores = max(2, usable_cores())  # one to read, one to embed
         options |= {"num_cpus": cores, "include_dashboard": False, "object_store_memory": OBJECT_STORE_BYTES}
     try:
         ray.init(address=address, **options)

@@ -20,6 +20,7 @@ from typing import Any, TypeVar
 import numpy as np
 
 from catalog.errors import MalformedError, OutOfRangeError
+from catalog.machine import usable_cores
 from catalog.rows import Box
 from catalog.sample.camera import take_photo
 from catalog.sample.processes import Drawers
@@ -173,7 +174,7 @@ def _settings_of(out: Path) -> dict[str, Any] | None:
 def _worker_count(settings: ShopSettings, workers: int | None) -> int:
     if workers is not None:
         return workers
-    return 0 if settings.products + settings.photos < _SMALL_SHOP else len(os.sched_getaffinity(0))
+    return 0 if settings.products + settings.photos < _SMALL_SHOP else usable_cores()
 
 
 def _fill(folder: Path, specs: Sequence[ProductSpec], settings: ShopSettings, *, workers: int) -> None:

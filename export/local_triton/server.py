@@ -18,6 +18,7 @@ from types import TracebackType
 import numpy as np
 
 from catalog.errors import DeadlineError, OutOfRangeError
+from catalog.machine import usable_cores
 from export.contract import RepositoryInfo, read_repository
 from export.local_triton.layout import (
     Environment,
@@ -227,7 +228,7 @@ def _load(instances: int | None, threads: int | None, *, dynamic_batching: bool)
     for what, value in (("instances", instances), ("threads", threads)):
         if value is not None and value < 1:
             raise OutOfRangeError(f"{what} is {value}, at least 1 is needed")
-    cores = len(os.sched_getaffinity(0))
+    cores = usable_cores()
     if instances is None:
         instances = min(max(1, cores // (threads or 1)), MAX_INSTANCES)
     return Load(instances, threads or max(1, cores // instances), dynamic_batching)
