@@ -16,6 +16,10 @@ STORE ?= store
 REPOSITORY ?= model_repository
 SHOPCAM_PORT ?= 3000
 export SHOPCAM_PORT
+# Triton is on PyPI for Linux on x86-64; elsewhere, and with IN_PROCESS=1, the service runs the networks itself.
+IN_PROCESS ?= $(if $(filter Linux-x86_64,$(shell uname -s)-$(shell uname -m)),,1)
+NETWORKS := $(if $(IN_PROCESS),--in-process,--local-triton)
+TRITON_ENV := $(if $(IN_PROCESS),,.venv-triton/.ready)
 PIP := -m pip install --quiet --disable-pip-version-check
 
 export BENTOML_DO_NOT_TRACK := True
@@ -65,12 +69,12 @@ $(STORE)/live.json: runs/sample-words/words.json
 
 gallery: $(STORE)/live.json ## sample shop -> gallery, live in ./store
 
-demo: .venv/.service .venv-triton/.ready $(STORE)/live.json ## sample shop -> gallery -> Triton + service -> a search
+demo: .venv/.service $(TRITON_ENV) $(STORE)/live.json ## sample shop -> gallery -> Triton + service -> a search
 	@once=; if [ -n "$$DEMO_ONCE" ] || ! [ -t 1 ]; then once=--once; fi; \
-	$(PY) -m bento serve --store $(STORE) --repository $(REPOSITORY) --local-triton --samples '$(DEMO_SAMPLES)' --try $(DEMO_PHOTO) $$once
+	$(PY) -m bento serve --store $(STORE) --repository $(REPOSITORY) $(NETWORKS) --samples '$(DEMO_SAMPLES)' --try $(DEMO_PHOTO) $$once
 
-serve: .venv/.service .venv-triton/.ready $(STORE)/live.json ## the live gallery of ./store on http://127.0.0.1:3000
-	@$(PY) -m bento serve --store $(STORE) --repository $(REPOSITORY) --local-triton
+serve: .venv/.service $(TRITON_ENV) $(STORE)/live.json ## the live gallery of ./store on http://127.0.0.1:3000
+	@$(PY) -m bento serve --store $(STORE) --repository $(REPOSITORY) $(NETWORKS)
 
 # Two workers, whole files: half of the suite waits for servers and for single-threaded parts.
 test: .venv/.dev .venv-triton/.ready ## all tests

@@ -87,7 +87,7 @@ def _add_search(verbs: Any) -> None:
 def _serve(given: argparse.Namespace) -> None:
     flags = {name: getattr(given, name) for name in Settings.model_fields if hasattr(given, name)}
     settings = from_environment(flags=flags)
-    local = given.local_triton or "triton_url" not in settings.model_fields_set
+    local = _starts_triton(settings, asked=given.local_triton)
     # What a person got wrong is told now, not after Triton and the service have started.
     photo = None if given.photo is None else _photo(given.photo, settings.limits)
     if settings.api_keys is not None:
@@ -107,6 +107,15 @@ def _serve(given: argparse.Namespace) -> None:
         if given.once:
             raise
         console.print("stopped")  # the usual end of a service, at whatever moment it comes
+
+
+def _starts_triton(settings: Settings, *, asked: bool) -> bool:
+    """Whether a Triton is to be started here. MalformedError for two answers to where the networks run."""
+    named = "triton_url" in settings.model_fields_set
+    if settings.in_process and (asked or named):
+        other = "--local-triton" if asked else "--triton-url"
+        raise MalformedError(f"--in-process runs the networks in the service; leave {other} out, or --in-process")
+    return not settings.in_process and (asked or not named)
 
 
 @contextlib.contextmanager

@@ -13,6 +13,9 @@ from bento.serving import Serving
 from bento.settings import Settings
 from bento.threads import in_thread
 from catalog.errors import NotReadyError
+from export.contract import RepositoryInfo, read_repository
+from export.networks import AsyncPhotoNetworks
+from export.onnx_threads import AsyncOnnxRuntimeNetworks
 from export.triton_client import AsyncTritonNetworks, remote_info
 from index_builder.errors import StoreError
 from index_builder.gallery_reader import GalleryReader
@@ -65,15 +68,18 @@ class Opener:
         What is cheap to know comes first. Raises `GalleryError` or `RefusedError` when it is not fit to answer,
         `NotReadyError` when store or model server do not.
         """
-        url = self._settings.triton_url
-        info = await in_thread(partial(remote_info, url, timeout_s=TIMEOUT_S), name="networks")
+        info = await in_thread(self._info, name="networks")
         manifest = await self.ask(lambda store: store.manifest(version), name="store")
         check_spaces(manifest, info.spaces)
         if beside is not None:
             await in_thread(partial(check_room, manifest, beside=beside), name="room")
         folder = await self.ask(lambda store: _verified(store, version), name="verify", nice=NICE)
-        networks = AsyncTritonNetworks(url, info=info, timeout_s=NETWORKS_SHARE * self._settings.timeout_s)
-        serving = await self.ask(lambda store: _open(store, folder, spaces=info.spaces, networks=networks), name="open")
+        networks = await in_thread(partial(self._networks, info), name="networks")
+        try:
+            serving = await self.ask(lambda store: _open(store, folder, networks=networks), name="open")
+        except BaseException:
+            await networks.close()
+            raise
         try:
             await check_canary(serving)
         except BaseException:
@@ -81,6 +87,18 @@ class Opener:
             raise
         serving.breaker.canary = partial(check_canary, serving)
         return serving
+
+    def _info(self) -> RepositoryInfo:
+        """What networks would answer now."""
+        if self._settings.in_process:
+            return read_repository(self._settings.repository)
+        return remote_info(self._settings.triton_url, timeout_s=TIMEOUT_S)
+
+    def _networks(self, info: RepositoryInfo) -> AsyncPhotoNetworks:
+        timeout_s = NETWORKS_SHARE * self._settings.timeout_s
+        if self._settings.in_process:
+            return AsyncOnnxRuntimeNetworks(self._settings.repository, timeout_s=timeout_s)
+        return AsyncTritonNetworks(self._settings.triton_url, info=info, timeout_s=timeout_s)
 
 
 def live_gallery(store_uri: str) -> Path:
@@ -102,8 +120,8 @@ def _verified(store: Store, version: str) -> Path:
     return folder
 
 
-def _open(store: Store, folder: Path, *, spaces: dict[str, str], networks: AsyncTritonNetworks) -> Serving:
-    gallery = open_gallery(folder, spaces=spaces, verify=False)  # a moment ago every byte was read
+def _open(store: Store, folder: Path, *, networks: AsyncPhotoNetworks) -> Serving:
+    gallery = open_gallery(folder, spaces=networks.info.spaces, verify=False)  # a moment ago every byte was read
     try:
         check_recall(gallery)
         return Serving(LiveGallery(gallery, store.journal()), networks)

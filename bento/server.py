@@ -108,7 +108,7 @@ def _environment(settings: Settings) -> Mapping[str, str]:
     given = to_environment(settings)
     if "://" not in settings.store:  # the service runs in another folder
         given[variable("store")] = str(Path(settings.store).resolve())
-    for name in ("api_keys", "audit_log"):
+    for name in ("api_keys", "audit_log", "repository"):
         if (path := getattr(settings, name)) is not None:
             given[variable(name)] = str(path.resolve())
     if settings.samples:

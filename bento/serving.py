@@ -12,8 +12,7 @@ from numpy.typing import NDArray
 from bento.breaker import Breaker
 from bento.owner import GalleryOwner
 from bento.threads import in_thread
-from export.networks import PhotoOutputs
-from export.triton_client import AsyncTritonNetworks
+from export.networks import AsyncPhotoNetworks, PhotoOutputs
 from index_builder.gallery_reader import GalleryReader
 from index_builder.live_gallery import JournalState, LiveGallery
 from index_builder.manifest import ImageVector, ModelPair
@@ -22,7 +21,7 @@ from index_builder.manifest import ImageVector, ModelPair
 class Serving:
     """What one request searches with, from its first line to its last. Belongs to one event loop."""
 
-    def __init__(self, live: LiveGallery, networks: AsyncTritonNetworks) -> None:
+    def __init__(self, live: LiveGallery, networks: AsyncPhotoNetworks) -> None:
         """Takes in the journal's changes so far; it blocks, and belongs into the thread that opens a gallery."""
         self._live = live
         self.networks = networks

@@ -15,6 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, f
 
 from bento.addresses import Network
 from catalog.errors import MalformedError
+from catalog.machine import usable_cores
 from catalog.pictures import PictureLimits
 
 PREFIX = "SHOPCAM_"
@@ -44,9 +45,12 @@ class Settings(BaseModel):
     triton_metrics_url: Annotated[
         str, Field(description="Triton's metrics page, shown on /metrics too; none: only of a Triton started here")
     ] = ""
-    repository: Annotated[Path, Field(description="model repository that a Triton started here serves")] = Path(
-        "model_repository"
-    )
+    in_process: Annotated[
+        bool, Field(description="run the networks of `repository` in the service itself, on CPUs, without Triton")
+    ] = False
+    repository: Annotated[
+        Path, Field(description="model repository that a Triton started here serves, or the service itself")
+    ] = Path("model_repository")
     host: Annotated[str, Field(min_length=1, description="address to listen on; 0.0.0.0 for all")] = "127.0.0.1"
     port: Annotated[int, Field(ge=1, le=65535, description="port to listen on")] = 3000
     max_bytes: Annotated[int, Field(ge=1, description="largest photo in bytes")] = PictureLimits().max_bytes
@@ -197,7 +201,7 @@ class Settings(BaseModel):
     @property
     def decoders(self) -> int:
         """Threads that decode photos."""
-        return self.decode_threads or min(4, len(os.sched_getaffinity(0)))
+        return self.decode_threads or min(4, usable_cores())
 
     @property
     def longest_s(self) -> float:

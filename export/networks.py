@@ -54,6 +54,20 @@ class PhotoNetworks(Protocol):
         """Give back sessions or connections; calling it twice is fine."""
 
 
+class AsyncPhotoNetworks(Protocol):
+    """What the service asks, in one event loop: a Triton, or ONNX Runtime in this process."""
+
+    @property
+    def info(self) -> RepositoryInfo:
+        """What the networks are."""
+
+    async def infer(self, images: NDArray[np.uint8], *, timeout_s: float | None = None) -> PhotoOutputs:
+        """Answer for B >= 0 pictures, uint8 [B, S, S, 3], RGB, within the time."""
+
+    async def close(self) -> None:
+        """Give back sessions or connections; calling it twice is fine."""
+
+
 def check_images(images: NDArray[np.uint8], *, size_px: int) -> None:
     """Refuse anything but uint8 [B, S, S, 3]: `MalformedError` for the type, `OutOfRangeError` for the shape."""
     if not isinstance(images, np.ndarray) or images.dtype != np.uint8:

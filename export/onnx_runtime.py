@@ -59,6 +59,12 @@ class OnnxRuntimeNetworks:
             parts += session.run([tensor.value], {Tensor.IMAGE.value: batch})
         return np.concatenate(parts)
 
+    def answer(self, network: Model, batch: NDArray[np.uint8]) -> dict[Tensor, NDArray[np.float32]]:
+        """Answer all tensors of one network for a batch that `infer` would take in one step."""
+        outputs = self._info.networks[network]
+        values = self._sessions[network].run([tensor.value for tensor in outputs], {Tensor.IMAGE.value: batch})
+        return dict(zip(outputs, values, strict=True))
+
     def close(self) -> None:
         """Free the sessions; calling it twice is fine."""
         self._sessions = {}
@@ -70,9 +76,8 @@ class OnnxRuntimeNetworks:
 
     def _infer(self, batch: NDArray[np.uint8]) -> PhotoOutputs:
         answers: dict[Tensor, NDArray[np.float32]] = {}
-        for name, outputs in self._info.networks.items():
-            values = self._sessions[name].run([tensor.value for tensor in outputs], {Tensor.IMAGE.value: batch})
-            answers.update(zip(outputs, values, strict=True))
+        for name in self._info.networks:
+            answers |= self.answer(name, batch)
         return PhotoOutputs(answers[Tensor.EMBEDDING], answers[Tensor.PROBABILITIES], answers[Tensor.POOLED])
 
 

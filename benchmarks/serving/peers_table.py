@@ -33,6 +33,7 @@ from index_builder.store import open_store
 NAME = "peers"
 LOGS = Path(".cache/benchmarks/peers-logs")
 OURS = "shopcam"
+IN_PROCESS = "shopcam without Triton"  # the networks in the service's process, as the peers have them
 TOP_K = 20
 CHECKED = 5
 WARM_S = 2.0
@@ -95,7 +96,7 @@ class Stage:
 
     def rounds(self, chosen: Mapping[Peer, Setting], *, rounds: int) -> Reports:
         """Measure every server in every round, in turning order."""
-        servers: dict[str, Server] = {OURS: self._ours}
+        servers: dict[str, Server] = {OURS: self._ours, IN_PROCESS: partial(self._ours, in_process=True)}
         servers |= {peer.value: partial(self._peer, peer, setting) for peer, setting in chosen.items()}
         reports: dict[tuple[str, int], list[LoadReport]] = defaultdict(list)
         names = list(servers)
@@ -108,8 +109,10 @@ class Stage:
         return reports
 
     @contextmanager
-    def _ours(self) -> Iterator[str]:
-        with running(self._shop.repository, self._shop.store, log_folder=LOGS, max_wait_ms=ALL_WAIT_MS) as run:
+    def _ours(self, *, in_process: bool = False) -> Iterator[str]:
+        shop = self._shop
+        at = (shop.repository, shop.store)
+        with running(*at, log_folder=LOGS, in_process=in_process, max_wait_ms=ALL_WAIT_MS) as run:
             yield run.service_url
 
     @contextmanager
@@ -134,22 +137,24 @@ class Stage:
 def peer_rows(reports: Reports, chosen: Mapping[Peer, Setting], *, networks: str) -> list[Row]:
     """Photos per second of all, ours over each peer's, and our p99 over that of the best peer."""
     rows = []
+    settings = {peer.value: str(setting) for peer, setting in chosen.items()}
     for (name, clients), found in reports.items():
         rate = median(one.photos_per_s for one in found)
         at = f"{name}, {clients} client{'s' * (clients > 1)}"
-        rows.append(Row(at, rate, "photos/s", note=_told(found, "" if name == OURS else str(chosen[Peer(name)]))))
-    ours = reports[OURS, FULL]
-    for peer in chosen:
-        ratios = ratios_of(ours, reports[peer.value, FULL])
-        what = f"shopcam over {peer} at {FULL} clients, photos per second"
-        rows.append(Row(what, median(ratios), "", Target(">", 1), f"rounds {min(ratios):.2f} to {max(ratios):.2f}"))
-    rows.append(_tail_row(ours, {peer: reports[peer.value, FULL] for peer in chosen}))
+        rows.append(Row(at, rate, "photos/s", note=_told(found, settings.get(name, ""))))
+    for name in (OURS, IN_PROCESS):
+        ours = reports[name, FULL]
+        for peer in chosen:
+            ratios = ratios_of(ours, reports[peer.value, FULL])
+            what = f"{name} over {peer} at {FULL} clients, photos per second"
+            rows.append(Row(what, median(ratios), "", Target(">", 1), f"rounds {min(ratios):.2f} to {max(ratios):.2f}"))
+        rows.append(_tail_row(name, ours, {peer: reports[peer.value, FULL] for peer in chosen}))
     failed = sum(one.failed for found in reports.values() for one in found)
     rows.append(Row("failed requests", failed, "", Target("<=", 0)))
     return [Row(f"{networks}: {row.name}", row.value, row.unit, row.target, row.note) for row in rows]
 
 
-def _tail_row(ours: Sequence[LoadReport], peers: Mapping[Peer, Sequence[LoadReport]]) -> Row:
+def _tail_row(name: str, ours: Sequence[LoadReport], peers: Mapping[Peer, Sequence[LoadReport]]) -> Row:
     """Our p99 over the least of the peers', round by round; a server that answers nothing has no tail."""
     ratios = []
     for number, report in enumerate(ours):
@@ -157,7 +162,7 @@ def _tail_row(ours: Sequence[LoadReport], peers: Mapping[Peer, Sequence[LoadRepo
         ratios.append(report.p99_ms / min(tails_ms) if tails_ms and report.answered else float("nan"))
     middles = {peer: median(one.p99_ms for one in found) for peer, found in peers.items()}
     note = f"best: {min(middles, key=middles.__getitem__)}; rounds {min(ratios):.2f} to {max(ratios):.2f}"
-    return Row(f"shopcam's p99 over the best peer's at {FULL} clients", median(ratios), "", Target("<=", 1), note)
+    return Row(f"{name}'s p99 over the best peer's at {FULL} clients", median(ratios), "", Target("<=", 1), note)
 
 
 def _told(found: Sequence[LoadReport], setting: str) -> str:

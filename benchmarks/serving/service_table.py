@@ -18,11 +18,11 @@ from benchmarks.artifacts import Artifacts, make
 from benchmarks.results import RESULTS, Row, merge
 from benchmarks.serving.added import added_rows, added_times
 from benchmarks.serving.chaos import chaos_rows, run_chaos
-from benchmarks.serving.core_time import core_time_rows, core_times
+from benchmarks.serving.core_time import beyond_row, core_time_rows, core_times
 from benchmarks.serving.overload import overload, overload_rows
 from benchmarks.serving.running import ALL_WAIT_MS, Running, running
 from benchmarks.serving.soak import soak, soak_rows
-from benchmarks.serving.throughput import CELLS, interleaved, throughput_rows
+from benchmarks.serving.throughput import CELLS, IN_PROCESS_CELLS, in_process_rows, interleaved, throughput_rows
 from loadtests import results as load_results
 
 NAME = "service"
@@ -30,6 +30,7 @@ CACHE = Path(".cache/benchmarks")
 OTHER = "other"  # a second gallery of the same products, to be swapped in
 CHAOS_EVENTS = ("swap", "triton-kill")
 CHAOS_USERS = 8
+WITHOUT_TRITON = "the service without Triton"
 SAMPLE, PAIR, FUSED = "sample networks", "GoogLeNet + classifier", "fused GoogLeNet"
 
 
@@ -94,28 +95,35 @@ class ServiceTable:
         return {"repository": shop.repository, "photos": self._sample.photos}
 
     def _throughput(self) -> list[Row]:
+        lengths = self._lengths
         rows = []
         for networks, shop, name in ((PAIR, self._grocery, "grocery"), (FUSED, self._fused, "fused")):
-            with self._running(shop, name, max_wait_ms=ALL_WAIT_MS) as run:
-                reports = interleaved(
-                    run, **self._at(shop), cells=CELLS, rounds=self._lengths.rounds, seconds=self._lengths.seconds
-                )
-            rows += throughput_rows(reports, networks=networks)
+            for in_process, cells, told in ((False, CELLS, throughput_rows), (True, IN_PROCESS_CELLS, in_process_rows)):
+                with self._running(shop, name, in_process=in_process, max_wait_ms=ALL_WAIT_MS) as run:
+                    reports = interleaved(
+                        run, **self._at(shop), cells=cells, rounds=lengths.rounds, seconds=lengths.seconds
+                    )
+                rows += told(reports, networks=networks)
         return rows
 
     def _core(self) -> list[Row]:
-        with self._running(self._sample, "sample") as run:
-            found = core_times(
-                run, **self._at(self._sample), rounds=self._lengths.rounds, seconds=self._lengths.seconds
-            )
-        return core_time_rows(found, networks=SAMPLE)
+        lengths = self._lengths
+        found = {}
+        for in_process in (False, True):
+            with self._running(self._sample, "sample", in_process=in_process) as run:
+                at = self._at(self._sample)
+                found[in_process] = core_times(run, **at, rounds=lengths.rounds, seconds=lengths.seconds)
+        without = beyond_row(found[True], networks=SAMPLE, served=WITHOUT_TRITON)
+        return [*core_time_rows(found[False], networks=SAMPLE), without]
 
     def _added(self) -> list[Row]:
-        shop = self._sample
+        shop, rows = self._sample, []
         seconds = self._lengths.rounds * self._lengths.seconds
-        with self._running(shop, "sample") as run:
-            found = added_times(run, store=shop.store, **self._at(shop), seconds=seconds)
-        return added_rows(found, networks=SAMPLE)
+        for in_process in (False, True):
+            with self._running(shop, "sample", in_process=in_process) as run:
+                found = added_times(run, store=shop.store, **self._at(shop), seconds=seconds)
+            rows += added_rows(found, networks=SAMPLE, served=WITHOUT_TRITON if in_process else "the service")
+        return rows
 
     def _overload(self) -> list[Row]:
         lengths = self._lengths

@@ -41,6 +41,7 @@ CEILING = Cell(Load.DECODE_AND_NETWORKS, CORES)
 TRITON = Cell(Load.TRITON, 16)
 SERVICE = tuple(Cell(Load.SERVICE, clients) for clients in (1, 4, 16))
 CELLS = (BARE_CEILING, TRITON, CEILING, *SERVICE)
+IN_PROCESS_CELLS = (CEILING, *SERVICE)  # of a service that runs the networks itself
 Reports = dict[Cell, list[LoadReport]]
 
 
@@ -71,6 +72,15 @@ def throughput_rows(reports: Reports, *, networks: str) -> list[Row]:
     more = f"; the aim is {AIM:g}; client {median_client_cpu(service):.2f} CPU s/s; {web_server()}"
     rows.append(_ratio_row("service at 16 clients / ceiling with decode", service, ceiling, more=more))
     return [Row(f"{networks}: {row.name}", row.value, row.unit, row.target, row.note) for row in rows]
+
+
+def in_process_rows(reports: Reports, *, networks: str) -> list[Row]:
+    """The same of a service without Triton, against a ceiling of its own rounds."""
+    service, ceiling = reports[SERVICE[-1]], reports[CEILING]
+    rows = [_cell_row(cell, reports[cell]) for cell in SERVICE]
+    rows.append(Row("failed requests", sum(r.failed for each in reports.values() for r in each), "", Target("<=", 0)))
+    rows.append(_ratio_row("service at 16 clients / ceiling with decode", service, ceiling))
+    return [Row(f"{networks}, no Triton: {row.name}", row.value, row.unit, row.target, row.note) for row in rows]
 
 
 def ratios_of(upper: Sequence[LoadReport], lower: Sequence[LoadReport]) -> list[float]:

@@ -10,7 +10,7 @@ from benchmarks.serving.clients import LoadReport, LoadSpec, Target, measure
 from benchmarks.serving.peers.agreement import TIE, Hits, check_agreement, hits_of, same_hits
 from benchmarks.serving.peers.search import PeerSearch
 from benchmarks.serving.peers.starting import Peer, Setting, peer_running
-from benchmarks.serving.peers_table import OURS, peer_rows
+from benchmarks.serving.peers_table import IN_PROCESS, OURS, peer_rows
 from benchmarks.serving.running import Running, tree
 from benchmarks.serving.uploads import read_photos
 from catalog.errors import NotReadyError
@@ -101,9 +101,12 @@ def report(photos_per_s: float, *, p99_ms: float = 9.0, failed: int = 0) -> Load
     return LoadReport(round(10 * photos_per_s), failed, 10.0, 1.0, p99_ms / 2, p99_ms)
 
 
-def reports(ours, best, slow, *, failed=0):
-    """Two rounds of (photos a second, p99) at 16 clients of ours, FastAPI and LitServe; at one client all are equal."""
-    sides = {OURS: ours, Peer.FASTAPI.value: best, Peer.LITSERVE.value: slow}
+def reports(ours, best, slow, *, alone=((25, 500),) * 2, failed=0):
+    """Two rounds of (photos a second, p99) at 16 clients: ours, FastAPI, LitServe, and ours alone, without Triton.
+
+    At one client all are equal.
+    """
+    sides = {OURS: ours, IN_PROCESS: alone, Peer.FASTAPI.value: best, Peer.LITSERVE.value: slow}
     full = {(name, 16): [report(rate, p99_ms=p99_ms) for rate, p99_ms in found] for name, found in sides.items()}
     return {**{(name, 1): [report(10, failed=failed)] * 2 for name in sides}, **full}
 
@@ -112,12 +115,16 @@ CHOSEN = {Peer.FASTAPI: Setting(2, 1), Peer.LITSERVE: Setting(1, 2, batch=4)}
 
 
 def test_ratios_are_taken_within_a_round_against_the_best_peer():
-    found = reports([(30, 500), (40, 400)], [(25, 500), (32, 500)], [(20, 800), (20, 250)])
+    alone = [(50, 500), (64, 200)]
+    found = reports([(30, 500), (40, 400)], [(25, 500), (32, 500)], [(20, 800), (20, 250)], alone=alone)
     rows = {row.name: row for row in peer_rows(found, CHOSEN, networks="n")}
     assert rows["n: shopcam over FastAPI at 16 clients, photos per second"].value == pytest.approx((1.2 + 1.25) / 2)
     assert rows["n: shopcam over LitServe at 16 clients, photos per second"].value == pytest.approx((1.5 + 2) / 2)
     tail = rows["n: shopcam's p99 over the best peer's at 16 clients"]
     assert (tail.value, tail.ok) == (pytest.approx((500 / 500 + 400 / 250) / 2), False)
+    assert rows["n: shopcam without Triton over FastAPI at 16 clients, photos per second"].value == pytest.approx(2)
+    tail = rows["n: shopcam without Triton's p99 over the best peer's at 16 clients"]
+    assert (tail.value, tail.ok) == (pytest.approx((500 / 500 + 200 / 250) / 2), True)
     assert rows["n: FastAPI, 16 clients"].note.startswith("2 workers x 1 thread; p50")
     assert rows["n: LitServe, 1 client"].note.startswith("1 worker x 2 threads, batches of up to 4; p50")
     assert rows["n: failed requests"].ok

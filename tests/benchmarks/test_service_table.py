@@ -25,9 +25,9 @@ def by_name(rows):
 
 def test_what_is_added_is_left_of_the_clients_wait_photo_by_photo():
     found = [PhotoTimes(10, 2, 5, 1), PhotoTimes(20, 2, 5, 1), PhotoTimes(9, 1, 5, 1)]  # 2, 12, 2
-    (row,) = added_rows(found, networks="n")
+    (row,) = added_rows(found, networks="n", served="the service")
     assert (row.value, row.ok) == (pytest.approx(2.0), True)  # medians of the parts would leave 10 - 2 - 5 - 1, too
-    (row,) = added_rows([PhotoTimes(12, 2, 5, 1)], networks="n")
+    (row,) = added_rows([PhotoTimes(12, 2, 5, 1)], networks="n", served="the service")
     assert (row.value, row.ok) == (pytest.approx(4.0), False)
     assert "client 12.0, decode 2.0, networks 5.0, search 1.0" in row.note
 

@@ -5,7 +5,16 @@ from pathlib import Path
 import pytest
 
 from benchmarks.serving.clients import LoadReport, LoadSpec, Target, measure
-from benchmarks.serving.throughput import BARE_CEILING, CEILING, CELLS, SERVICE, TRITON, throughput_rows
+from benchmarks.serving.throughput import (
+    BARE_CEILING,
+    CEILING,
+    CELLS,
+    IN_PROCESS_CELLS,
+    SERVICE,
+    TRITON,
+    in_process_rows,
+    throughput_rows,
+)
 from export.local_triton import LocalTriton
 
 
@@ -28,6 +37,18 @@ def test_ratios_are_medians_of_ratios_within_a_round():
     assert (service.value, service.ok) == (pytest.approx(0.86), True)
     assert "client 0.10 CPU s/s" in service.note
     assert rows[f"two: {TRITON.name}"].value == 90  # the median of 90, 40, 100
+
+
+def test_a_service_without_triton_has_a_ceiling_of_its_own_rounds():
+    reports = {cell: [report(50), report(50)] for cell in IN_PROCESS_CELLS}
+    reports[CEILING] = [report(50), report(100)]
+    reports[SERVICE[-1]] = [report(40), report(90, failed=2)]  # 0.8, 0.9
+    rows = {row.name: row for row in in_process_rows(reports, networks="two")}
+    ratio = rows["two, no Triton: service at 16 clients / ceiling with decode"]
+    assert (ratio.value, ratio.ok) == (pytest.approx(0.85), True)
+    assert rows[f"two, no Triton: {SERVICE[-1].name}"].value == 65
+    assert (rows["two, no Triton: failed requests"].value, rows["two, no Triton: failed requests"].ok) == (2, False)
+    assert len(rows) == len(SERVICE) + 2
 
 
 def test_a_failed_request_fails_the_table():
