@@ -14,6 +14,7 @@ from pydantic import ValidationError
 
 from catalog.errors import MalformedError
 from catalog.files import BrokenRow, plain, read_records, shown
+from catalog.first_rows import FirstRows
 from catalog.rows import BadRow, Catalog, Product, Query
 
 _CATALOG_COLUMNS = ("product_id", "image")
@@ -32,9 +33,9 @@ def iter_rows(path: Path | str, *, splits: Collection[str] | None = None) -> Ite
     unknown kind, not UTF-8, corrupt, or without the columns product_id and image.
     """
     path = Path(path)
-    first_row: dict[str, int] = {}
+    seen = FirstRows()
     for number, row in _rows(path, splits=splits, model=Product, required=_CATALOG_COLUMNS):
-        if isinstance(row, Product) and (first := first_row.setdefault(row.product_id, number)) != number:
+        if isinstance(row, Product) and (first := seen.first(row.product_id, number)) != number:
             reason = f'product_id "{row.product_id}" stands in row {first} already, it must be unique'
             yield BadRow(number, row.product_id, reason)
         else:
