@@ -22,7 +22,7 @@ class FirstRows:
         self._recent: dict[int, int] = {}
         self._keys = np.zeros(0, np.uint64)  # sorted
         self._rows = np.zeros(0, np.uint32)  # of the keys
-        self._view = memoryview(self._keys)  # whose items are Python's numbers, without an array's detour
+        self._view = self._keys.data  # whose items are Python's numbers, without an array's detour
 
     def first(self, product_id: str, row: int) -> int:
         """Return the row where this id stood first: `row`, if it was not seen before."""
@@ -46,4 +46,4 @@ class FirstRows:
         places = np.searchsorted(self._keys, keys[order])
         self._keys = np.insert(self._keys, places, keys[order])
         self._rows = np.insert(self._rows, places, rows[order])
-        self._view = memoryview(self._keys)
+        self._view = self._keys.data
