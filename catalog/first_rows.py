@@ -10,7 +10,7 @@ from bisect import bisect_left
 
 import numpy as np
 
-_RECENT = 1 << 16  # ids kept as Python objects, until they are sorted in among the others
+_RECENT = 1 << 14  # ids kept as Python objects, until they are sorted in among the others
 _BITS = 2**64 - 1
 
 
