@@ -18,11 +18,11 @@ from bento.canary import check_canary
 from bento.changes import ChangeFollower
 from bento.follow import Follower
 from bento.opening import Opener
-from bento.room import give_back
 from bento.serving import Serving
 from bento.settings import Settings
 from bento.threads import in_thread
 from catalog.errors import NotReadyError, ShopcamError
+from catalog.machine import give_back
 
 logger = logging.getLogger("shopcam")
 

@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
-import ctypes
-import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
-
-import pyarrow as pa
 
 from bento.errors import RefusedError
 from index_builder.gallery import INDEX_FILE
@@ -21,8 +17,6 @@ CGROUPS = Path("/sys/fs/cgroup")
 TABLE_FACTOR = 4  # a table of before it was mapped (Parquet) is about so much larger in memory
 ROW_BYTES = 64  # of a mapped table: numbers of products, hashes of ids, a mask or two
 MIB = 2**20
-M_ARENA_MAX = -8  # of glibc's malloc.h
-ARENAS = 2
 
 
 def check_room(manifest: Manifest, *, beside: GalleryReader, proc: Path = PROC, cgroups: Path = CGROUPS) -> None:
@@ -73,27 +67,6 @@ def mapped_bytes(folder: Path, *, proc: Path = PROC) -> int:
         elif inside and line.startswith("Rss:"):
             total += int(line.split()[1]) * 1024
     return total
-
-
-def keep_little() -> None:
-    """Have freed memory go back to the system; without it two swaps may leave as much behind as a third gallery takes.
-
-    Arrow's own allocator keeps what it freed, and glibc does in each of many arenas; call it before threads are there.
-    """
-    pa.set_memory_pool(pa.system_memory_pool())
-    if (mallopt := _libc("mallopt")) is not None:
-        mallopt(M_ARENA_MAX, ARENAS)
-
-
-def give_back() -> None:
-    """Hand freed memory to the system now, where the C library keeps it otherwise."""
-    if (trim := _libc("malloc_trim")) is not None:
-        trim(0)
-
-
-def _libc(name: str) -> Callable[..., int] | None:
-    """A function of glibc's own; None with another C library."""
-    return getattr(ctypes.CDLL(None), name, None) if sys.platform == "linux" else None
 
 
 def _left_of_limits(proc: Path, cgroups: Path) -> Iterator[int]:

@@ -20,13 +20,13 @@ from bento.guard import Guard
 from bento.pages import Pages
 from bento.perimeter import Perimeter
 from bento.pipeline import SearchPipeline
-from bento.room import keep_little
 from bento.routes import INVOCATIONS, SEARCH, SEARCH_TEXT
 from bento.schemas import Invocation, SearchOptions, SearchResponse, TextOptions, TextResponse
 from bento.searches import Searches
 from bento.settings import from_environment
 from bento.tether import end_with_parent
 from catalog.errors import ShopcamError
+from catalog.machine import keep_little
 
 SETTINGS = from_environment()
 # Our own limits of upload and search answer first, each with a sentence.

@@ -15,6 +15,7 @@ from pathlib import Path
 
 import pyarrow as pa
 
+from catalog.machine import give_back
 from catalog.rows import BadRow
 from catalog.terminal import progress
 from index_builder.catalog_source import CatalogSource, Entry, Survey, chunks, entries
@@ -93,6 +94,7 @@ class Embedding:
                         self._folder.note_gave_up()
                     found.bad.check(total=found.total)
         self._folder.forget_gave_up()
+        give_back()  # what decoding took, before the next stage takes its own
         return [self._folder.shard(number) for number in range(-(-found.total // self._size))]
 
     def _entries(self, engine: Engine) -> Generator[BadRow | None, None, None]:
