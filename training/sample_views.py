@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from catalog.errors import MalformedError
+from catalog.machine import usable_cores
 from catalog.pictures import Picture, to_input
 from catalog.reader import load_catalog
 from catalog.rows import Box
@@ -106,7 +107,7 @@ def _draw_all(file: Path, *, seed: int, products: int, views: int, size_px: int)
         images = np.lib.format.open_memmap(
             partial, mode="w+", dtype=np.uint8, shape=(products, each, size_px, size_px, 3)
         )
-        with Drawers(len(os.sched_getaffinity(0))) as drawers:
+        with Drawers(usable_cores()) as drawers:
             drawn = drawers.map(_draw, tasks)
             for row, pictures in enumerate(progress(drawn, description=f"{views} photos a product", total=products)):
                 images[row] = pictures

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import statistics
 from collections.abc import Sequence
 from pathlib import Path
@@ -12,6 +11,7 @@ from benchmarks.galleries.stages import Staged, StageSpec, staged
 from benchmarks.results import Row, Target
 from benchmarks.serving.clients import LoadReport, LoadSpec, measure
 from benchmarks.serving.clients import Target as Load
+from catalog.machine import usable_cores
 from catalog.terminal import console
 from export.contract import read_repository
 from index_builder.manifest import LabelSource
@@ -33,7 +33,7 @@ def embed_rows(repository: Path, photos: Path, *, folder: Path, rounds: int = RO
     spec = StageSpec(str(catalog), str(repository), str(folder / "build"))
     stage: list[Staged] = []
     ceilings: dict[Load, list[LoadReport]] = {Load.NETWORKS: [], Load.DECODE_AND_NETWORKS: []}
-    cores = len(os.sched_getaffinity(0))
+    cores = usable_cores()
     for _ in range(rounds):
         stage.append(staged(spec))
         for load, reports in ceilings.items():

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-import os
 import shutil
 import subprocess
 import sys
@@ -19,6 +18,7 @@ from pathlib import Path
 
 from benchmarks.galleries.measured import taken
 from catalog.errors import NotReadyError
+from catalog.machine import usable_cores
 from export.onnx_runtime import OnnxRuntimeNetworks
 from index_builder.assembling import Assembler
 from index_builder.catalog_source import CatalogFile, survey
@@ -97,7 +97,7 @@ def _stages(spec: StageSpec) -> Staged:
     shutil.rmtree(out, ignore_errors=True)
     (out / "gallery").mkdir(parents=True)
     source = CatalogFile(Path(spec.catalog), None)
-    runners, threads = runners_for(len(os.sched_getaffinity(0)))
+    runners, threads = runners_for(usable_cores())
     networks = OnnxRuntimeNetworks(Path(spec.repository), threads=threads)
     engine = _Timed(LocalEngine(networks, runners=runners))
     vision = vision_of(
